@@ -1,0 +1,1 @@
+"""1. From wires to records: video sources, MAVLink link, pose buffer, clock."""

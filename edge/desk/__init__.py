@@ -1,0 +1,1 @@
+"""The ground half: receiver, cases, export."""

@@ -1,0 +1,71 @@
+"""The one error tree.  Every message says what, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class SkywhistleError(Exception):
+    """Anything Skywhistle refuses or cannot do; the command line prints it and exits with 1."""
+
+    exit_code = 1
+
+
+class ConfigError(SkywhistleError):
+    """A config file, or something it names, is not usable; nothing was opened.  Exit code 2."""
+
+    exit_code = 2
+
+
+class CalibrationError(ConfigError):
+    """A camera or mount file is not usable."""
+
+
+class FlightError(ConfigError):
+    """A recorded flight's folder is not usable."""
+
+
+class ModelError(SkywhistleError):
+    """A model does not load, or is not what its manifest says."""
+
+
+class ModelHashError(ModelError):
+    """A model file's hash differs from its manifest's."""
+
+
+class ModelLayoutError(ModelError):
+    """A model's outputs match no known head; the message lists the shapes seen."""
+
+
+class VideoError(SkywhistleError):
+    """A video source cannot be opened or went away."""
+
+
+class TelemetryError(SkywhistleError):
+    """The autopilot's link or log cannot be read."""
+
+
+class ProtocolError(SkywhistleError):
+    """Bytes that are not a message of ours."""
+
+
+class MailboxError(SkywhistleError):
+    """The mailbox cannot store; what was accepted before is safe."""
+
+
+class MailboxFullError(MailboxError):
+    """The disk, or the mailbox's budget, is full."""
+
+
+class RoleTakenError(MailboxError):
+    """Another process already plays this role on the mailbox."""
+
+
+class BrokerError(SkywhistleError):
+    """The broker refuses us, or is not there."""
+
+
+class ScenarioError(ConfigError):
+    """A simulator scenario is not usable."""
+
+
+class MissingExtraError(SkywhistleError):
+    """An optional package is needed; the message names the extra to install."""

@@ -1,0 +1,1 @@
+"""4. From sightings to incidents: association, fusion, zones, rules, grid."""

@@ -1,0 +1,1 @@
+"""What goes over the air: alert, ack, topics, CDDL; spoken by report/ and desk/."""

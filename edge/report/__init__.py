@@ -1,0 +1,1 @@
+"""5. From an incident to the centre: mailbox, uplink (MQTT), evidence, status."""

@@ -1,0 +1,1 @@
+"""2. From pixels to detections: preprocess, ONNX session, output heads, NMS."""

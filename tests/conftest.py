@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPO.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The root of the checkout."""
+    return REPO
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real recordings of others, which are no part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"needs the third-party recordings in {SHARED_DATA}, which are not shipped")
+    return SHARED_DATA
