@@ -1,4 +1,4 @@
-"""The operator's one file, `patrol.toml`, as types.  `settings.py` reads it; nothing else does.
+"""The operator's one file, `patrol.toml`, as types.  `settings.py` reads the file.
 
 Relative paths are relative to the config file; `read_patrol` makes them absolute.
 """

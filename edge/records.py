@@ -166,7 +166,7 @@ class Detection:
             raise ValueError(f"score must be in [0, 1], got {self.score}")
 
 
-# --- the ground ------------------------------------------------------------------------------------
+# --- the ground ---------------------------------------------------------------------------------
 
 
 class NoGeotag(Enum):
