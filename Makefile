@@ -1,0 +1,27 @@
+# Two commands: `make demo` and `make test`.  Both set up what they need first.
+.PHONY: demo test setup lint schema bench clean
+.DEFAULT_GOAL := demo
+
+demo:
+	@deploy/setup.sh demo
+	@.venv/bin/skywhistle demo --out out/demo
+
+test:
+	@deploy/setup.sh test
+	@.venv/bin/python -m pytest
+
+setup:
+	@deploy/setup.sh test
+
+lint:
+	@deploy/setup.sh test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench:
+	@deploy/setup.sh test
+	@.venv/bin/skywhistle bench --json
+
+clean:
+	rm -rf .venv out build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
