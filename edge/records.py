@@ -121,6 +121,7 @@ class Pose:
     terrain_agl_m: float | None = None  # TERRAIN_REPORT current_height
     reach_s: float = 0.0  # from the instant to the nearest sample used
     sync_sigma_s: float = 0.0  # one sigma of boot clock against mono_ns
+    rates_body_radps: tuple[float, float, float] | None = None  # ATTITUDE's; None: not given
 
     def __post_init__(self) -> None:
         if not -90.0 <= self.lat_deg <= 90.0:
@@ -181,6 +182,7 @@ class NoGeotag(Enum):
     NO_TERRAIN = "no_terrain"
     BELOW_GROUND = "below_ground"  # the camera would be under the ground: a datum error
     OUTSIDE_LENS = "outside_lens"  # the distortion model does not invert there
+    FRAME_SIZE = "frame_size"  # the frame's aspect is not the calibration's
 
 
 class GroundSource(Enum):
