@@ -1,0 +1,52 @@
+"""`skywhistle run`, `flight` and `uplink`: what runs on the aircraft."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import typer
+
+from edge.cli.simulate import stop_on_signals
+from edge.settings import read_settings
+
+CONFIG = typer.Argument(..., help="The patrol.toml.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(flight)
+    app.command()(uplink)
+
+
+def run(config: Path = CONFIG) -> int:
+    """Run flight and uplink, restart whichever ends, stop both on SIGINT or SIGTERM."""
+    from edge.supervise import Program, skywhistle, supervise
+
+    read_settings(config)  # a mistake is told here, before anything starts
+    stop = stop_on_signals()
+    return supervise(
+        [Program(name, skywhistle(name, str(config))) for name in ("flight", "uplink")],
+        stop,
+    )
+
+
+def flight(config: Path = CONFIG) -> None:
+    """Fly: camera, autopilot, detector; alerts go into the mailbox."""
+    from edge.flight import fly_aircraft
+
+    settings = read_settings(config)
+    reload = threading.Event()
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reload.set())
+    fly_aircraft(settings, stop_on_signals(), reload)
+
+
+def uplink(config: Path = CONFIG) -> None:
+    """Deliver: drain the mailbox over MQTT until the desk has acknowledged each message."""
+    from edge.report.uplink import run_uplink
+
+    settings = read_settings(config)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing of the uplink reloads
+    run_uplink(settings.patrol, stop_on_signals())

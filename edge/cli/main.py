@@ -1,0 +1,69 @@
+"""`skywhistle`: the command line.  Exit codes: 0 done, 1 it failed, 2 the input is not usable."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+# OpenCV and FFmpeg write to stderr on every damaged packet; what matters is counted in health.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")
+os.environ.setdefault("MAVLINK20", "1")
+
+import click
+import typer
+
+from edge import __version__
+from edge.cli import bench, check, decode, demo, desk, fly, model, replay, schema, simulate
+from edge.errors import SkywhistleError
+
+app = typer.Typer(
+    name="skywhistle",
+    help="A patrol drone's eyes: finds violations, says where they are, and tells the desk.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (demo, fly, desk, check, replay, decode, bench, model, simulate, schema):
+    module.add_to(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"skywhistle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log debug events too."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print it and stop."
+    ),
+) -> None:
+    """Set up logging for every command."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Run a command; a known error is one message, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except SkywhistleError as error:
+        typer.secho(f"skywhistle: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

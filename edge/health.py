@@ -1,0 +1,48 @@
+"""What the loop counts about itself: rates, losses, latencies.  Bounded, whatever the flight."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+_KEPT_LATENCIES = 20_000  # newest samples kept for percentiles: some hours of alerts
+_RATE_WINDOW_NS = 10_000_000_000
+
+
+@dataclass(slots=True)
+class Rate:
+    """Events a second over the last ten seconds."""
+
+    _times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=1000))
+
+    def count(self, mono_ns: int) -> None:
+        """Note one event."""
+        self._times_ns.append(mono_ns)
+
+    def hz(self, now_mono_ns: int) -> float:
+        """Return the rate seen from `now_mono_ns`."""
+        recent = [t for t in self._times_ns if now_mono_ns - t <= _RATE_WINDOW_NS]
+        if len(recent) < 2:
+            return 0.0
+        return (len(recent) - 1) / max(1e-9, (now_mono_ns - recent[0]) * 1e-9)
+
+
+@dataclass(slots=True)
+class Health:
+    """Counters of one flight; the status message and every summary are made of them."""
+
+    frames: int = 0
+    inferences: int = 0
+    detections: int = 0
+    sightings: int = 0
+    stored: int = 0
+    lost_events: int = 0  # the guard caught something
+    outgoing_dropped: int = 0  # composed, but the mailbox took nothing for too long
+    no_pose: Counter[str] = field(default_factory=Counter)
+    no_geotag: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    inference_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    frame_to_outbox_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
+    frame_rate: Rate = field(default_factory=Rate)
+    inference_rate: Rate = field(default_factory=Rate)
+    last_error: str = ""

@@ -1,0 +1,157 @@
+"""A recorded flight through the very same pipeline, faster than real time where it can.
+
+What a replay leaves in its folder: `mailbox.db` as on the aircraft, `alerts.geojson` (the newest
+word on each incident), `detections.jsonl` (one line a frame), `summary.json`, `map.png`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.capture.flight import RecordedFlight
+from edge.capture.telemetry import Telemetry
+from edge.config import AutopilotConfig, CameraConfig, PatrolConfig, RuleConfig
+from edge.errors import ConfigError
+from edge.flightlog import FlightLog
+from edge.pipeline import fly
+from edge.records import Frame, MonoNs, Tick
+from edge.report.mailbox import Mailbox
+from edge.settings import Settings, read_settings
+from edge.stages import Stages, build_stages
+from edge.vision.manifest import read_manifest
+
+
+@dataclass(slots=True)
+class ReplayClock:
+    """Tells a replay's `now`: the event's own time plus how long the loop has worked on it."""
+
+    _event_mono_ns: int = 0
+    _handed_ns: int = 0
+
+    def hand(self, event: Frame | Tick) -> None:
+        """Note that the loop gets this event now."""
+        is_frame = isinstance(event, Frame)
+        self._event_mono_ns = event.captured_mono_ns if is_frame else event.mono_ns
+        self._handed_ns = time.monotonic_ns()
+
+    def now(self) -> MonoNs:
+        """Return the replay's time."""
+        return MonoNs(self._event_mono_ns + time.monotonic_ns() - self._handed_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """What is replayed, with what, and where the results go."""
+
+    flight: RecordedFlight
+    settings: Settings
+    out: Path
+    annotate: bool = False
+    on_event: Callable[[Frame | Tick, Stages], None] = field(default=lambda _event, _stages: None)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay leaves for its summary and map."""
+
+    stages: Stages
+    log: FlightLog
+    mailbox: Mailbox
+    wall_s: float
+
+
+def replay(request: ReplayRequest) -> ReplayResult:
+    """Fly a recorded flight and return what was seen; the mailbox stays open."""
+    settings, flight = request.settings, request.flight
+    telemetry = Telemetry(settings.patrol.autopilot)
+    mailbox = Mailbox.open(settings.patrol.mailbox)
+    clock = ReplayClock()
+    log = FlightLog(request.out, annotate=request.annotate)
+    stages = build_stages(settings, telemetry, mailbox, now=clock.now, observer=log)
+    started_ns = time.monotonic_ns()
+
+    def paced() -> Iterator[Frame | Tick]:
+        for event in flight.events(telemetry.feed):
+            clock.hand(event)
+            yield event
+            request.on_event(event, stages)
+
+    fly(paced(), stages)
+    log.close()
+    return ReplayResult(stages, log, mailbox, (time.monotonic_ns() - started_ns) * 1e-9)
+
+
+def replay_settings(
+    flight: RecordedFlight, out: Path, config: Path | None = None, model: Path | None = None
+) -> Settings:
+    """Join a patrol config with a flight's own cameras, calibrations and log.
+
+    Args:
+        flight: Its cameras, mounts and the log's ids replace those of the config.
+        out: Mailbox, evidence and state go below it.
+        config: A patrol.toml; else the one the flight names; else every label of `model`.
+        model: Replaces the config's model.
+
+    Raises:
+        ConfigError: There is neither a config nor a model.
+    """
+    spec = flight.spec
+    if config is None and spec.patrol is not None:
+        config = flight.path(spec.patrol.config)
+    if config is not None:
+        settings = read_settings(config)
+    elif model is not None:
+        settings = Settings(_patrol_for(model), flight.folder / "flight.toml", b"\0" * 8)
+    else:
+        raise ConfigError(
+            f"{flight.folder}: names no patrol config; give one with --config, or --model alone"
+        )
+    patrol = settings.patrol
+    template = patrol.camera[0]
+    cameras = tuple(
+        template.model_copy(
+            update={
+                "id": camera.id,
+                "model": model or template.model,
+                "calibration": flight.path(camera.calibration),
+                "mount": flight.path(camera.mount),
+                "latency_sigma_s": camera.latency_sigma_s,
+            }
+        )
+        for camera in spec.camera
+    )
+    ids = spec.telemetry.model_dump(exclude={"log"})
+    replayed = patrol.model_copy(
+        update={
+            "camera": cameras,
+            "autopilot": patrol.autopilot.model_copy(update=ids),
+            "state_dir": out / "state",
+            "mailbox": patrol.mailbox.model_copy(update={"path": out / "mailbox.db"}),
+            "evidence": patrol.evidence.model_copy(update={"folder": out / "evidence"}),
+            "ground": patrol.ground.model_copy(
+                update={"home_offset_m": patrol.ground.home_offset_m + spec.ground.home_offset_m}
+            ),
+        }
+    )
+    return Settings(replayed, settings.path, settings.config_hash)
+
+
+def _patrol_for(model: Path) -> PatrolConfig:
+    """Make the config of someone who only wants to see what a model finds: one rule for all."""
+    manifest = read_manifest(model)
+    score = manifest.thresholds.min_score
+    return PatrolConfig(
+        drone_id="replay",
+        camera=(
+            CameraConfig(id="main", source="replay", model=model, calibration=Path(), mount=Path()),
+        ),
+        rule=(
+            RuleConfig(
+                name="any", labels=manifest.labels, min_score=score, threshold=score, min_looks=2
+            ),
+        ),
+        autopilot=AutopilotConfig(),
+    )
