@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import pymap3d
+import shapely
 from shapely.geometry import Point, shape
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import transform
 
 from edge.errors import FlightError
+from edge.records import FloatArray
 
 MATCH_WITHIN_M = 10.0
 # A thing counts as shown to the camera when at least this many frames hold it; fewer looks than
@@ -56,6 +57,18 @@ class Truth:
             lat_deg, lon_deg, 0.0, self.origin_lat_deg, self.origin_lon_deg, 0.0
         )
         return float(east), float(north)
+
+    def plane_points(self, lon_lat_deg: FloatArray) -> FloatArray:
+        """Return metres east and north, shape (N, 2), of longitudes and latitudes, (N, 2)."""
+        east, north, _ = pymap3d.geodetic2enu(
+            lon_lat_deg[:, 1],
+            lon_lat_deg[:, 0],
+            np.zeros(len(lon_lat_deg)),
+            self.origin_lat_deg,
+            self.origin_lon_deg,
+            0.0,
+        )
+        return np.column_stack([east, north])
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +208,7 @@ def _distance_m(alert: ScoredAlert, thing: TruthThing, truth: Truth) -> float:
 
 def _thing(feature: dict[str, Any], truth: Truth) -> TruthThing:
     properties = feature["properties"]
-    outline = transform(
-        lambda lon, lat, _height=None: pymap3d.geodetic2enu(
-            np.asarray(lat), np.asarray(lon), 0.0, truth.origin_lat_deg, truth.origin_lon_deg, 0.0
-        )[:2],
-        shape(feature["geometry"]),
-    )
+    outline = shapely.transform(shape(feature["geometry"]), truth.plane_points)
     is_violation = properties["kind"] == "violation"
     return TruthThing(
         truth_id=str(properties["id"]),
