@@ -27,6 +27,14 @@ class ModelError(SkywhistleError):
     """A model does not load, or is not what its manifest says."""
 
 
+class ModelManifestError(ModelError):
+    """A `model.toml` is missing, or says what cannot be."""
+
+
+class ModelFormatError(ModelError):
+    """A model file is not ONNX, or holds what is refused: external data, custom operators."""
+
+
 class ModelHashError(ModelError):
     """A model file's hash differs from its manifest's."""
 

@@ -1,0 +1,221 @@
+"""The detector: one picture in, boxes with labels out, in the picture's own pixels."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from edge.config import InferenceConfig
+from edge.errors import ModelError, ModelLayoutError
+from edge.records import Detection, ImageArray
+from edge.vision.heads import Array, Candidates
+from edge.vision.letterbox import Letterbox
+from edge.vision.manifest import ModelManifest, read_checked_model
+from edge.vision.preprocess import InputTensor
+from edge.vision.runtime import RUNTIME_ERRORS, open_session
+from edge.vision.scan import refuse_what_must_not_run
+from edge.vision.sniff import make_head
+from edge.vision.suppress import best_candidates, suppress_overlaps
+
+log = logging.getLogger(__name__)
+
+MIN_BOX_PX = 1.0  # of the frame; thinner than a pixel is no box
+SCORE_SLACK = 1e-3  # rounding of quantised outputs above 1
+
+
+class Dropped(Enum):
+    """Why a candidate box became no detection."""
+
+    NOT_FINITE = "not_finite"  # NaN or infinite score or box
+    NOT_A_SCORE = "not_a_score"  # above 1: raw logits, or the wrong layout
+    UNKNOWN_CLASS = "unknown_class"  # an index that the manifest has no label for
+    DEGENERATE = "degenerate"  # thinner than a pixel, or outside the frame
+    TOO_MANY = "too_many"  # beyond the bound on candidates in one frame
+
+
+class OnnxDetector:
+    """Finds things in pictures with one ONNX model.  Not for two threads at once.
+
+    Attributes:
+        manifest: What the model is.
+        labels: Class names by index.
+        model_hash: First 8 bytes of the file's SHA-256.
+        provider_asked: The first of the configured providers.
+        provider_got: The provider that runs.
+        last_inference_s: What the last `session.run` took; NaN before the first.
+        dropped: Candidates dropped since the start, by reason.
+    """
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        inference: InferenceConfig,
+        min_score: float | None = None,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            manifest: From `read_manifest`.
+            inference: Providers, threads, spinning.
+            min_score: Overrides the manifest's default.
+
+        Raises:
+            ModelHashError: the file is not the manifest's.
+            ModelFormatError: not ONNX, external data, custom operators, does not load.
+            ModelLayoutError: inputs or outputs are not what the manifest says.
+        """
+        self.manifest = manifest
+        self.labels = manifest.labels
+        self.model_hash = manifest.model_hash
+        self.min_score = manifest.thresholds.min_score if min_score is None else min_score
+        self.last_inference_s = float("nan")
+        self.dropped: Counter[Dropped] = Counter()
+        data = read_checked_model(manifest)
+        refuse_what_must_not_run(data, manifest.model_path)
+        opened = open_session(data, manifest.model_path, inference)
+        self._session = opened.session
+        self.provider_asked, self.provider_got = opened.provider_asked, opened.provider_got
+        self._tensor = _input_tensor(self._session, manifest)
+        self._feed = {self._session.get_inputs()[0].name: self._tensor.array}
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._head = make_head(
+            manifest.head.layout,
+            manifest.head.strides,
+            self._output_shapes(),
+            (manifest.input.width_px, manifest.input.height_px),
+        )
+        self._report_start()
+
+    @property
+    def provider_is_as_asked(self) -> bool:
+        """Whether the provider that runs is the one that was asked for."""
+        return self.provider_asked == self.provider_got
+
+    def warm_up(self) -> None:
+        """Run once on an empty picture: the first inference compiles and allocates.
+
+        Raises:
+            ModelError: the model does not run.
+        """
+        self._infer()
+
+    def detect(self, image_bgr: ImageArray) -> list[Detection]:
+        """Find things in one picture.
+
+        Args:
+            image_bgr: Shape (H, W, 3), uint8; the size may change from call to call.
+
+        Returns:
+            Boxes in the picture's pixels from the centre of the first one, clipped to the outermost
+            pixels' centres, best score first.
+
+        Raises:
+            ModelError: the inference failed; the frame is lost.
+            ValueError: not such an array.
+        """
+        letterbox = self._tensor.fill(image_bgr)
+        found = self._head.decode(self._infer(), self.min_score)
+        self.dropped[Dropped.NOT_FINITE] += found.n_not_a_number
+        if len(found.scores) == 0:
+            return []
+        found = self._without_nonsense(found)
+        if self._head.needs_nms:
+            iou = self.manifest.thresholds.nms_iou
+            kept = suppress_overlaps(found.boxes_xyxy, found.scores, found.classes, iou)
+        else:
+            kept = np.argsort(-found.scores, kind="stable")
+        return self._detections(_chosen(found, kept), letterbox)
+
+    def _infer(self) -> list[Array]:
+        started_s = time.perf_counter()
+        try:
+            outputs: list[Array] = self._session.run(self._outputs, self._feed)
+        except RUNTIME_ERRORS as error:
+            raise ModelError(
+                f"{self.manifest.model_path} failed on {self.provider_got}: {error}"
+            ) from error
+        self.last_inference_s = time.perf_counter() - started_s
+        return outputs
+
+    def _output_shapes(self) -> list[tuple[int, ...]]:
+        """Take the declared shapes where they are whole numbers, else those of a trial run."""
+        declared = [tuple(output.shape) for output in self._session.get_outputs()]
+        if all(isinstance(side, int) for shape in declared for side in shape):
+            return declared
+        return [tuple(output.shape) for output in self._infer()]
+
+    def _without_nonsense(self, found: Candidates) -> Candidates:
+        """Drop and count what is no box with a label; keep at most a bounded number."""
+        finite = np.isfinite(found.boxes_xyxy).all(axis=1) & np.isfinite(found.scores)
+        score = found.scores <= 1.0 + SCORE_SLACK
+        known = (found.classes >= 0) & (found.classes < len(self.labels))
+        for reason, passed in (
+            (Dropped.NOT_FINITE, finite),
+            (Dropped.NOT_A_SCORE, score | ~finite),
+            (Dropped.UNKNOWN_CLASS, known | ~finite | ~score),
+        ):
+            self.dropped[reason] += int(np.count_nonzero(~passed))
+        found = _chosen(found, np.flatnonzero(finite & score & known))
+        kept = best_candidates(found.scores)
+        self.dropped[Dropped.TOO_MANY] += len(found.scores) - len(kept)
+        return _chosen(found, kept)
+
+    def _detections(self, found: Candidates, letterbox: Letterbox) -> list[Detection]:
+        boxes = letterbox.clip_to_frame(letterbox.frame_from_input(found.boxes_xyxy))
+        is_box = np.all(boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_PX, axis=1)
+        self.dropped[Dropped.DEGENERATE] += int(np.count_nonzero(~is_box))
+        return [
+            Detection(self.labels[int(index)], min(1.0, float(score)), (x0, y0, x1, y1))
+            for index, score, (x0, y0, x1, y1), good in zip(
+                found.classes, found.scores, boxes.tolist(), is_box.tolist(), strict=True
+            )
+            if good
+        ]
+
+    def _report_start(self) -> None:
+        if not self.provider_is_as_asked:
+            log.warning(
+                "provider_not_as_asked model=%s asked=%s got=%s inference_will_be_slow=true",
+                self.manifest.name,
+                self.provider_asked,
+                self.provider_got,
+            )
+        n_classes = self._head.n_classes
+        if n_classes is not None and n_classes != len(self.labels):
+            log.warning(
+                "labels_do_not_match model=%s classes=%d labels=%d",
+                self.manifest.name,
+                n_classes,
+                len(self.labels),
+            )
+
+
+def _chosen(found: Candidates, indices: Array) -> Candidates:
+    return Candidates(found.boxes_xyxy[indices], found.scores[indices], found.classes[indices])
+
+
+def _input_tensor(session: Any, manifest: ModelManifest) -> InputTensor:
+    """Allocate the input after comparing the manifest with what the model says it eats."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ModelLayoutError(
+            f"{manifest.model_path} has {len(inputs)} inputs "
+            f"({', '.join(f'{one.name} {one.shape}' for one in inputs)}); a detector has one"
+        )
+    tensor = InputTensor(manifest.input, inputs[0].type)
+    declared, given = inputs[0].shape, tensor.array.shape
+    agrees = len(declared) == len(given) and all(
+        not isinstance(side, int) or side < 1 or side == own
+        for side, own in zip(declared, given, strict=True)
+    )
+    if not agrees:
+        raise ModelLayoutError(
+            f"{manifest.model_path} takes {declared}, its manifest says {list(given)}; correct "
+            "[input] in model.toml"
+        )
+    return tensor

@@ -1,0 +1,45 @@
+"""Keeps the best of overlapping boxes, within each class."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge.vision.heads import Array
+
+# NMS costs the square of this at worst; a frame with more than this many hits holds no finding.
+MAX_CANDIDATES = 2000
+
+
+def best_candidates(scores: Array) -> Array:
+    """Return the indices of at most `MAX_CANDIDATES` best scores, in no order."""
+    if len(scores) <= MAX_CANDIDATES:
+        return np.arange(len(scores))
+    kept: Array = np.argpartition(scores, -MAX_CANDIDATES)[-MAX_CANDIDATES:]
+    return kept
+
+
+def suppress_overlaps(boxes_xyxy: Array, scores: Array, classes: Array, iou: float) -> Array:
+    """Return the indices that non-maximum suppression keeps, best score first.
+
+    Args:
+        boxes_xyxy: Shape (N, 4), finite, px.
+        scores: Shape (N,).
+        classes: Shape (N,); boxes of different classes never suppress each other.
+        iou: Overlap above which the lesser of two boxes goes.
+    """
+    if len(scores) == 0:
+        return np.zeros(0, np.int64)
+    boxes = boxes_xyxy.astype(np.float64)
+    # OpenCV keeps classes apart by moving each one by the largest coordinate, which holds only
+    # for coordinates that are not negative.
+    boxes = boxes - min(0.0, float(boxes[:, :2].min()))
+    boxes[:, 2:] -= boxes[:, :2]
+    kept = cv2.dnn.NMSBoxesBatched(
+        boxes.tolist(),
+        scores.astype(np.float32).tolist(),
+        classes.astype(np.int32).tolist(),
+        0.0,
+        iou,
+    )
+    return np.asarray(kept, np.int64).reshape(-1)
