@@ -1,1 +1,1 @@
-"""What goes over the air: alert, ack, topics, CDDL; spoken by report/ and desk/."""
+"""What goes over the air: alert, ack, status, topics, CDDL; spoken by report/ and desk/."""

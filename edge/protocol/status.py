@@ -1,0 +1,177 @@
+"""What a drone says of itself: the retained `status` message, and its last will."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from edge.errors import ProtocolError
+from edge.protocol.ack import clip_text
+from edge.protocol.cbor import encode_item
+from edge.protocol.fields import U32_MAX, as_bytes, as_int, as_int_or_none, as_map, as_text
+from edge.protocol.messages import MessageKind, Stamp, body_fields, seal
+
+MAX_TEXT_BYTES: Final = 32
+_MILLI: Final = 1000
+
+
+class StatusState(IntEnum):
+    """Whether the drone is there; the number goes over the air."""
+
+    OFFLINE = 0  # the broker says so: the last will
+    ONLINE = 1
+    CHECK = 2  # `skywhistle check` tries the way; the desk takes no notice
+
+
+class LinkState(IntEnum):
+    """The autopilot's link as `flight` sees it."""
+
+    UNKNOWN = 0
+    DOWN = 1
+    UP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FlightStatus:
+    """What `flight` writes into the mailbox; `uplink` adds its own and sends it."""
+
+    version: str = ""
+    model_hash: bytes = b""
+    config_hash: bytes = b""
+    frame_rate_hz: float = 0.0
+    inference_rate_hz: float = 0.0
+    frames_dropped: int = 0
+    detections: int = 0
+    alerts: int = 0
+    link: LinkState = LinkState.UNKNOWN
+    temperature_c: float | None = None  # None: this computer has no sensor we know
+    note: str = ""  # the worst thing that is wrong, in words
+
+    def __post_init__(self) -> None:
+        for name in ("frame_rate_hz", "inference_rate_hz"):
+            if not getattr(self, name) >= 0.0:  # also refuses NaN
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole status, as it goes over the air."""
+
+    state: StatusState
+    epoch: int
+    low_seq: int = 0  # every seq below is done with: delivered, replaced or loss-recorded
+    queued: int = 0
+    oldest_s: int = 0
+    utc_ms: int | None = None
+    flight: FlightStatus | None = None  # None: flight is not running
+    coalesced: int = 0
+    lost: int = 0  # since the mailbox was made; each told in a loss record
+    dead_letters: int = 0
+    evidence_dropped: int = 0
+    reconnects: int = 0
+
+
+# key: (name, largest).  Keys are never reused.
+_COUNTS: Final = {
+    2: "low_seq",
+    3: "queued",
+    4: "oldest_s",
+    6: "coalesced",
+    7: "lost",
+    8: "dead_letters",
+    9: "evidence_dropped",
+    10: "reconnects",
+}
+_FLIGHT_COUNTS: Final = {6: "frames_dropped", 7: "detections", 8: "alerts"}
+_STATE, _UTC, _FLIGHT = 1, 5, 11
+_VERSION, _MODEL, _CONFIG, _FRAME_RATE, _INFERENCE_RATE = range(1, 6)
+_LINK, _TEMPERATURE, _NOTE = 9, 10, 11
+
+
+def encode_status(status: Status) -> bytes:
+    """Encode the whole payload, envelope included; defaults are left out."""
+    fields: dict[int, object] = {_STATE: int(status.state)}
+    fields |= _counts(status, _COUNTS)
+    if status.utc_ms is not None:
+        fields[_UTC] = status.utc_ms
+    if status.flight is not None:
+        fields[_FLIGHT] = _flight_fields(status.flight)
+    return seal(MessageKind.STATUS, Stamp(status.epoch, 0), encode_item(fields))
+
+
+def decode_status(body: bytes, epoch: int) -> Status:
+    """Decode a status body that came in an envelope of this epoch.
+
+    Raises:
+        ProtocolError: Not a status; the message names the field.
+    """
+    fields = as_map(body_fields(body, MessageKind.STATUS), "status")
+    return Status(
+        state=StatusState(as_int(fields.get(_STATE), "state", 0, max(StatusState))),
+        epoch=epoch,
+        utc_ms=as_int_or_none(fields.get(_UTC), "utc", 0, 1 << 48),
+        flight=_flight(fields[_FLIGHT]) if _FLIGHT in fields else None,
+        **_read_counts(fields, _COUNTS),
+    )
+
+
+def flight_status_bytes(flight: FlightStatus) -> bytes:
+    """Encode what `flight` leaves in the mailbox."""
+    return encode_item(_flight_fields(flight))
+
+
+def flight_status_from_bytes(data: bytes) -> FlightStatus:
+    """Undo `flight_status_bytes`."""
+    return _flight(body_fields(data, MessageKind.STATUS))
+
+
+def _counts(record: object, names: dict[int, str]) -> dict[int, int]:
+    counts = {key: min(max(0, getattr(record, name)), U32_MAX) for key, name in names.items()}
+    return {key: count for key, count in counts.items() if count}
+
+
+def _read_counts(fields: dict[Any, Any], names: dict[int, str]) -> dict[str, int]:
+    return {name: as_int(fields.get(key, 0), name, 0, U32_MAX) for key, name in names.items()}
+
+
+def _flight_fields(flight: FlightStatus) -> dict[int, object]:
+    fields: dict[int, object] = {
+        _VERSION: clip_text(flight.version, MAX_TEXT_BYTES),
+        _FRAME_RATE: min(round(flight.frame_rate_hz * _MILLI), U32_MAX),
+        _INFERENCE_RATE: min(round(flight.inference_rate_hz * _MILLI), U32_MAX),
+        _LINK: int(flight.link),
+        **_counts(flight, _FLIGHT_COUNTS),
+    }
+    for key, digest in ((_MODEL, flight.model_hash), (_CONFIG, flight.config_hash)):
+        if digest:
+            fields[key] = as_bytes(digest[:8], "hash", (8,))
+    if flight.temperature_c is not None:
+        fields[_TEMPERATURE] = round(flight.temperature_c)
+    if flight.note:
+        fields[_NOTE] = clip_text(flight.note, 3 * MAX_TEXT_BYTES)
+    return fields
+
+
+def _flight(value: Any) -> FlightStatus:
+    fields = as_map(value, "flight")
+    temperature = as_int_or_none(fields.get(_TEMPERATURE), "temperature", -300, 1000)
+    return FlightStatus(
+        version=as_text(fields.get(_VERSION, ""), "version", MAX_TEXT_BYTES),
+        model_hash=as_bytes(fields.get(_MODEL, b""), "model hash", (0, 8)),
+        config_hash=as_bytes(fields.get(_CONFIG, b""), "config hash", (0, 8)),
+        frame_rate_hz=as_int(fields.get(_FRAME_RATE, 0), "frame rate", 0, U32_MAX) / _MILLI,
+        inference_rate_hz=as_int(fields.get(_INFERENCE_RATE, 0), "inference rate", 0, U32_MAX)
+        / _MILLI,
+        link=LinkState(as_int(fields.get(_LINK, 0), "link", 0, max(LinkState))),
+        temperature_c=None if temperature is None else float(temperature),
+        note=as_text(fields.get(_NOTE, ""), "note", 3 * MAX_TEXT_BYTES),
+        **_read_counts(fields, _FLIGHT_COUNTS),
+    )
+
+
+def check_status_payload(drone_epoch: int) -> bytes:
+    """Build what `skywhistle check` publishes: a status that nobody heeds."""
+    if drone_epoch < 1:
+        raise ProtocolError(f"epoch must be positive, got {drone_epoch}")
+    return encode_status(Status(StatusState.CHECK, drone_epoch))
