@@ -1,0 +1,1 @@
+"""Camera and mount calibrations, and (later) the solvers that make them."""

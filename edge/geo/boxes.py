@@ -1,0 +1,53 @@
+"""Boxes as arrays: the pixels that matter of each, and what being cut does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.geo.view import PIXEL_STEPS_UV
+from edge.records import Detection, FloatArray
+
+CUT_MARGIN_PX = 2.0  # a detector's box rarely reaches the very last row
+# What lies beyond the edge is as likely small as large: one sigma, as a share of the box's side.
+CUT_SHARE = 0.5
+N_POINTS = 6  # centre, bottom, and the corners in picture order
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """N boxes of one frame."""
+
+    xyxy_px: FloatArray  # (N, 4)
+    size_wh_px: FloatArray  # (N, 2)
+    is_cut_wh: NDArray[np.bool_]  # (N, 2): by the left or right edge; by the top or bottom edge
+
+    @property
+    def points_uv(self) -> FloatArray:
+        """Centre, bottom centre, top left, top right, bottom right, bottom left: (6, N, 2)."""
+        x0, y0, x1, y1 = self.xyxy_px.T
+        middle = (x0 + x1) / 2.0
+        u = np.stack((middle, middle, x0, x1, x1, x0))
+        v = np.stack(((y0 + y1) / 2.0, y1, y0, y0, y1, y1))
+        return np.stack((u, v), axis=2)
+
+    def sigma_px(self, box_px: float, lean: FloatArray) -> FloatArray:
+        """Return one sigma right and down: of one look, and shared by all; (2, N, 2)."""
+        look = np.hypot(box_px, CUT_SHARE * self.size_wh_px * self.is_cut_wh)
+        return np.stack((look, lean[:, None] * self.size_wh_px * (1.0, 0.0)))
+
+
+def boxes_of(detections: Sequence[Detection], width_px: int, height_px: int) -> Boxes:
+    """Stack the boxes of a frame and mark those that its edge cuts."""
+    xyxy = np.array([detection.box_xyxy_px for detection in detections])
+    last = np.array([width_px - 1.0, height_px - 1.0])
+    is_cut = (xyxy[:, :2] <= CUT_MARGIN_PX) | (xyxy[:, 2:] >= last - CUT_MARGIN_PX)
+    return Boxes(xyxy_px=xyxy, size_wh_px=xyxy[:, 2:] - xyxy[:, :2], is_cut_wh=is_cut)
+
+
+def nudged_uv(anchors_uv: FloatArray) -> FloatArray:
+    """Return the pixels around each of N anchors that slopes are taken from: (4, N, 2)."""
+    return anchors_uv + PIXEL_STEPS_UV[:, None, :]

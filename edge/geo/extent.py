@@ -1,0 +1,98 @@
+"""Outline and size on the ground of what a box shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.geo.place import Anchors
+from edge.geo.view import Slopes, View
+from edge.records import FloatArray
+
+# A box that is all wall has no depth; at most this share of its ground depth is taken for height.
+MOST_HEIGHT_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Extents:
+    """Of N things, in the plane."""
+
+    outline_enu_m: FloatArray  # (N, 4, 2), far left, far right, near right, near left
+    has_outline: NDArray[np.bool_]  # False: a corner lies beyond the ground that is seen
+    width_m: FloatArray  # (N,), across the line of sight
+    depth_m: FloatArray  # (N,), along it; the width where a depth cannot be seen
+
+
+def limit_height(view: View, corners: FloatArray, top_m: FloatArray) -> FloatArray:
+    """Return the height (N,) that boxes leave room for, given the usual one.
+
+    The far corners' rays pass over a thing of height h and meet the ground h·cot(depression)
+    behind it: no thing is taken for so high that this would be more than half of the box.
+
+    Args:
+        view: Of the frame.
+        corners: Shape (4, N, 3), unit, NED, picture order.
+        top_m: Shape (N,), usual heights.
+    """
+    points, _ = view.cut(view.origins(np.zeros(corners.shape[:2])), corners)
+    depth_m = np.linalg.norm((points[0] + points[1] - points[2] - points[3]) / 2.0, axis=1)
+    down = (corners[0, :, 2] + corners[1, :, 2]) / 2.0
+    tangent = down / np.sqrt(np.maximum(1.0 - down * down, 1e-12))
+    room_m = MOST_HEIGHT_SHARE * depth_m * np.maximum(tangent, 0.0)
+    height_m: FloatArray = np.fmin(top_m, room_m)  # a far corner in the sky leaves any room
+    return height_m
+
+
+def extents_of(
+    view: View, corners: FloatArray, anchors: Anchors, places_enu_m: FloatArray, max_slant_m: float
+) -> Extents:
+    """Put the corners of N boxes on the ground.
+
+    Args:
+        view: Of the frame.
+        corners: Shape (4, N, 3), unit, NED, picture order; NaN outside the lens.
+        anchors: Which of the things stand on their boxes' bottom edge.
+        places_enu_m: Shape (N, 2).
+        max_slant_m: Corners farther away count as unseen.
+    """
+    down = corners[..., 2]
+    is_far = down < down.mean(axis=0)  # the shallower corners look over the top of the thing
+    heights_m = np.where(is_far & ~anchors.is_base, anchors.top_m, 0.0)
+    points, slant_m = view.cut(view.origins(heights_m), corners)
+    with np.errstate(invalid="ignore"):
+        is_seen = slant_m <= max_slant_m  # also refuses NaN
+    outline = view.enu_from_ned(points).transpose(1, 0, 2)  # (N, 4, 2)
+    width_m = _mean_side(outline, (0, 3), (1, 2))
+    depth_m = _mean_side(outline, (0, 1), (3, 2))
+    if anchors.is_base.any():
+        width_m = np.where(anchors.is_base, _mean_side(outline, (3, 3), (2, 2)), width_m)
+        squares = _squares_behind(outline, view.enu_from_ned(view.camera_ned_m[:2]), width_m)
+        outline = np.where(anchors.is_base[:, None, None], squares, outline)
+        depth_m = np.where(anchors.is_base, width_m, depth_m)
+    has_outline = is_seen[2:].all(axis=0) & (anchors.is_base | is_seen[:2].all(axis=0))
+    return Extents(outline, has_outline & np.isfinite(places_enu_m).all(axis=1), width_m, depth_m)
+
+
+def width_by_slope(slopes: Slopes, width_px: FloatArray) -> FloatArray:
+    """Return the width (N,) of boxes whose corners are not on the ground: by scale at the place."""
+    width_m: FloatArray = width_px * np.linalg.norm(slopes.pixel[:, :, 0], axis=1)
+    return width_m
+
+
+def _mean_side(outline: FloatArray, starts: tuple[int, int], ends: tuple[int, int]) -> FloatArray:
+    """Return the distance (N,) between the middles of two opposite sides."""
+    start, end = outline[:, starts].mean(axis=1), outline[:, ends].mean(axis=1)
+    length_m: FloatArray = np.linalg.norm(end - start, axis=1)
+    return length_m
+
+
+def _squares_behind(
+    outline: FloatArray, camera_enu_m: FloatArray, side_m: FloatArray
+) -> FloatArray:
+    """Return squares (N, 4, 2) that stand on the near side and reach away from the camera."""
+    near_left, near_right = outline[:, 3], outline[:, 2]
+    away = (near_left + near_right) / 2.0 - camera_enu_m
+    away = away / np.maximum(np.linalg.norm(away, axis=1), 1e-9)[:, None] * side_m[:, None]
+    return np.stack((near_left + away, near_right + away, near_right, near_left), axis=1)

@@ -1,0 +1,257 @@
+"""From boxes in a picture to places on the ground, each with its error: the step's public face."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import AccuracyConfig, GroundConfig
+from edge.errors import CalibrationError
+from edge.geo.boxes import Boxes, boxes_of, nudged_uv
+from edge.geo.budget import budget_of, covariance2
+from edge.geo.camera import Intrinsics
+from edge.geo.extent import Extents, extents_of, limit_height, width_by_slope
+from edge.geo.footprint import footprint_of
+from edge.geo.mount import Mount
+from edge.geo.place import Anchors, Place, anchors_of
+from edge.geo.plane import LocalPlane
+from edge.geo.view import Rig, Slopes, View
+from edge.records import Detection, FloatArray, Frame, NoGeotag, Pose, Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocated:
+    """A detection that has no place, and why."""
+
+    detection: Detection
+    reason: NoGeotag
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """Where N boxes' rays met the ground; rows are NaN where they did not."""
+
+    detections: Sequence[Detection]
+    boxes: Boxes
+    anchors: Anchors
+    directions: FloatArray  # (N, 3), unit, NED, of the anchors
+    in_lens: NDArray[np.bool_]  # (N,)
+    slant_m: FloatArray  # (N,)
+    east_north_m: FloatArray  # (N, 2), in the plane
+    slopes: Slopes
+    extents: Extents
+
+
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """How uncertain N places are."""
+
+    look: FloatArray  # (N, 2, 2)
+    shared: FloatArray  # (N, 2, 2)
+    sync_sigma_s: float
+
+
+class Locator:
+    """Locates what one camera sees.
+
+    `places` says by label which point of a box counts (`places_of_labels` gathers the rules');
+    a label that is missing is judged by how it stands and how steeply it is seen.
+    """
+
+    def __init__(
+        self,
+        intrinsics: Intrinsics,
+        mount: Mount,
+        plane: LocalPlane,
+        *,
+        accuracy: AccuracyConfig | None = None,
+        ground: GroundConfig | None = None,
+        places: Mapping[str, Place] | None = None,
+    ) -> None:
+        self._rig = Rig(
+            intrinsics=intrinsics,
+            mount=mount,
+            plane=plane,
+            ground=ground or GroundConfig(),
+            accuracy=accuracy or AccuracyConfig(),
+        )
+        self._places = dict(places or {})
+        self._scaled = intrinsics  # of the last frame size
+
+    def check_frame_size(self, width_px: int, height_px: int) -> None:
+        """Refuse, before flying, a source whose frames the calibration does not fit.
+
+        Raises:
+            CalibrationError: The aspect differs.
+        """
+        self._rig.intrinsics.scaled_to(width_px, height_px)
+
+    def locate(
+        self, detections: Sequence[Detection], frame: Frame, pose: Pose
+    ) -> list[Sighting | Unlocated]:
+        """Give each detection its place, or the reason why it has none; the order is kept."""
+        if not detections:
+            return []
+        view = self._view((frame.width_px, frame.height_px), pose)
+        if isinstance(view, NoGeotag):
+            return [Unlocated(detection, view) for detection in detections]
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # NaN: met no ground
+            cuts = self._cut(detections, view)
+            errors = self._errors(cuts, view, frame, pose)
+        located: list[Sighting | Unlocated] = []
+        for i, detection in enumerate(detections):
+            reason = self._reason(cuts, i)
+            if reason is None:
+                located.append(self._sighting(cuts, view, i, frame, errors))
+            else:
+                located.append(Unlocated(detection, reason))
+        return located
+
+    def footprint(
+        self, frame_size: tuple[int, int], pose: Pose
+    ) -> list[tuple[float, float]] | NoGeotag:
+        """Return the ground that a frame of (width, height) px shows, as (lat_deg, lon_deg).
+
+        Four corners in picture order; those that look above the horizon, or farther than
+        `max_slant_m`, are clipped to that range.
+        """
+        view = self._view(frame_size, pose)
+        if isinstance(view, NoGeotag):
+            return view
+        corners = footprint_of(view, self._rig.accuracy.max_slant_m)
+        if isinstance(corners, NoGeotag):
+            return corners
+        return [self._rig.plane.geodetic_from_enu(float(e), float(n)) for e, n in corners]
+
+    def gsd(
+        self, pixel_uv: tuple[float, float], frame_size: tuple[int, int], pose: Pose
+    ) -> float | NoGeotag:
+        """Return metres per pixel at a pixel: the root of the ground area that it covers."""
+        view = self._view(frame_size, pose)
+        if isinstance(view, NoGeotag):
+            return view
+        u, v = pixel_uv
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            cuts = self._cut([Detection("", 0.0, (u, v, u, v))], view)
+        reason = self._reason(cuts, 0)
+        return reason if reason is not None else _gsd_m(cuts.slopes, 0)
+
+    def _view(self, frame_size: tuple[int, int], pose: Pose) -> View | NoGeotag:
+        if frame_size != (self._scaled.width_px, self._scaled.height_px):
+            try:
+                self._scaled = self._rig.intrinsics.scaled_to(*frame_size)
+            except CalibrationError:
+                return NoGeotag.FRAME_SIZE
+        return self._rig.view(self._scaled, pose)
+
+    def _cut(self, detections: Sequence[Detection], view: View) -> _Cuts:
+        """Cut every ray of N boxes with the ground, in arrays."""
+        camera = view.intrinsics
+        boxes = boxes_of(detections, camera.width_px, camera.height_px)
+        points_uv = boxes.points_uv
+        points, in_lens = _directions(view, points_uv)
+        depressions_deg = np.degrees(np.arcsin(np.minimum(points[0, :, 2], 1.0)))
+        anchors = anchors_of(
+            [detection.label for detection in detections], self._places, depressions_deg
+        )
+        top_m = limit_height(view, points[2:], anchors.top_m)
+        heights_m = np.where(anchors.is_base, 0.0, top_m / 2.0)
+        anchors = replace(anchors, top_m=top_m, height_m=heights_m)
+
+        chosen = anchors.is_base.astype(int), np.arange(len(detections))
+        nudged, nudged_in_lens = _directions(view, nudged_uv(points_uv[chosen]))
+        directions = points[chosen]
+        north_east_m, slant_m = view.cut(view.origins(heights_m), directions)
+        east_north_m = view.enu_from_ned(north_east_m)
+        max_slant_m = self._rig.accuracy.max_slant_m
+        return _Cuts(
+            detections=detections,
+            boxes=boxes,
+            anchors=anchors,
+            directions=directions,
+            in_lens=in_lens[chosen] & nudged_in_lens.all(axis=0),
+            slant_m=slant_m,
+            east_north_m=east_north_m,
+            slopes=view.slopes(directions, nudged, heights_m),
+            extents=extents_of(view, points[2:], anchors, east_north_m, max_slant_m),
+        )
+
+    def _errors(self, cuts: _Cuts, view: View, frame: Frame, pose: Pose) -> _Errors:
+        """Add up the error budget for every box."""
+        accuracy = self._rig.accuracy
+        budget = budget_of(view, self._rig.mount, accuracy, frame, pose)
+        look, shared = budget.covariances(
+            cuts.slopes,
+            cuts.boxes.sigma_px(accuracy.box_px, cuts.anchors.lean),
+            cuts.anchors.height_sigma_m,
+        )
+        return _Errors(look, shared, budget.shared_time_s)
+
+    def _reason(self, cuts: _Cuts, i: int) -> NoGeotag | None:
+        """Say why box i has no place, or None where it has one."""
+        if not cuts.in_lens[i]:
+            return NoGeotag.OUTSIDE_LENS
+        if not cuts.directions[i, 2] > 0.0:
+            return NoGeotag.RAY_ABOVE_HORIZON
+        slant_m = float(cuts.slant_m[i])
+        if math.isnan(slant_m):
+            return NoGeotag.NO_TERRAIN
+        if slant_m > self._rig.accuracy.max_slant_m:
+            return NoGeotag.TOO_FAR
+        if not (
+            np.isfinite(cuts.slopes.rotation[i]).all() and np.isfinite(cuts.slopes.pixel[i]).all()
+        ):
+            return NoGeotag.RAY_ABOVE_HORIZON  # so near to it that a step of the slopes is above
+        return None
+
+    def _sighting(self, cuts: _Cuts, view: View, i: int, frame: Frame, errors: _Errors) -> Sighting:
+        """Build the noun for box i."""
+        depression_deg = math.degrees(math.asin(min(1.0, float(cuts.directions[i, 2]))))
+        north, east, _ = cuts.directions[i]
+        has_outline = bool(cuts.extents.has_outline[i])
+        if has_outline:
+            width_m, depth_m = float(cuts.extents.width_m[i]), float(cuts.extents.depth_m[i])
+            outline = tuple((float(e), float(n)) for e, n in cuts.extents.outline_enu_m[i])
+        else:
+            width_m = float(width_by_slope(cuts.slopes, cuts.boxes.size_wh_px[:, 0])[i])
+            depth_m, outline = width_m, ()
+        return Sighting(
+            detection=cuts.detections[i],
+            camera_id=frame.camera_id,
+            frame_index=frame.index,
+            captured_mono_ns=frame.captured_mono_ns,
+            east_m=float(cuts.east_north_m[i, 0]),
+            north_m=float(cuts.east_north_m[i, 1]),
+            ground_amsl_m=view.ground.ground_amsl_m,
+            look_covariance=covariance2(errors.look[i]),
+            shared_covariance=covariance2(errors.shared[i]),
+            outline_enu_m=outline,
+            width_m=width_m,
+            depth_m=depth_m,
+            gsd_m_per_px=_gsd_m(cuts.slopes, i),
+            bearing_deg=math.degrees(math.atan2(east, north)) % 360.0,
+            depression_deg=depression_deg,
+            ground_source=view.ground.source,
+            is_cut=bool(cuts.boxes.is_cut_wh[i].any()),
+            is_low_grazing=depression_deg < self._rig.accuracy.min_depression_deg,
+            sync_sigma_s=errors.sync_sigma_s,
+        )
+
+
+def _directions(view: View, pixels_uv: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Turn pixels, shape (K, N, 2), into unit NED rays, (K, N, 3), and whether the lens has them.
+
+    Rays outside the lens are NaN, so that nothing downstream can take them for a place.
+    """
+    rays, in_lens = view.intrinsics.rays_from_pixels(pixels_uv.reshape(-1, 2))
+    rays[~in_lens] = np.nan
+    shape = pixels_uv.shape[:2]
+    return view.ned_from_rays(rays).reshape(*shape, 3), in_lens.reshape(shape)
+
+
+def _gsd_m(slopes: Slopes, i: int) -> float:
+    return math.sqrt(abs(float(np.linalg.det(slopes.pixel[i]))))

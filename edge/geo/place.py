@@ -1,0 +1,109 @@
+"""Which point of a box is the place of what it shows, and how high that thing stands.
+
+A box's bottom edge touches the ground; its top edge may be a roof's.  The ray through the centre
+of a box around a thing of height h meets the middle of the thing at h/2, so it is cut there: seen
+obliquely, that is nearer to the middle of the plan than the bottom edge (the near wall), and what
+is not known of the height enters the error along the line of sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import RuleConfig
+from edge.records import FloatArray
+
+Place: TypeAlias = Literal["auto", "base", "centre"]
+
+# Steeper than this a picture shows no base: what stands is seen from above.
+BASE_MAX_DEPRESSION_DEG = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a class of things stands on the ground."""
+
+    height_m: float  # usual height; a box's centre shows half of it
+    height_sigma_m: float  # of the point shown, when the centre is used
+    base_sigma_m: float  # of the bottom edge, when the base is used
+    rises_from_base: bool = False  # says nothing of the ground beyond its base
+    lean: float = 0.0  # where the source lies, one sigma, as a share of the box
+
+
+STANDING: Mapping[str, Standing] = {
+    # Sheds of one storey; the sigma covers two storeys and low rooftops, not high-rises.
+    "structure": Standing(3.0, 2.0, 0.5),
+    # Water is level, but its surface lies below its banks, which is where heights are known.
+    "discharge": Standing(0.0, 0.5, 0.5),
+    "floating_waste": Standing(0.0, 0.5, 0.5),
+    # A plume leans with the wind: its source lies anywhere along the box's lower side.
+    "smoke": Standing(0.0, 1.5, 1.0, rises_from_base=True, lean=0.2),
+    "waste_pile": Standing(1.0, 0.7, 0.3),
+    "bare_soil": Standing(0.0, 0.5, 0.3),
+    # The rim is level with the ground; a pit's visible floor is not.
+    "open_pit": Standing(0.0, 1.0, 0.5),
+}
+UNKNOWN_THING = Standing(0.0, 1.0, 0.5)  # another model's label: cars, people, signs
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """For each of N detections, which pixel is its place and at which height it is cut."""
+
+    is_base: NDArray[np.bool_]
+    height_m: FloatArray  # of the point shown above the ground
+    top_m: FloatArray  # of the box's far side above the ground
+    height_sigma_m: FloatArray
+    lean: FloatArray
+
+
+def anchors_of(
+    labels: Sequence[str], wanted: Mapping[str, Place], depressions_deg: FloatArray
+) -> Anchors:
+    """Choose by label, by what the rules want of it, and by how steeply it is seen.
+
+    Args:
+        labels: Of N detections.
+        wanted: Place by label; a label that is missing is `auto`.
+        depressions_deg: Shape (N,), of the boxes' centres.
+    """
+    things = [STANDING.get(label, UNKNOWN_THING) for label in labels]
+    is_base = np.array(
+        [
+            _is_base(wanted.get(label, "auto"), thing, depression_deg)
+            for label, thing, depression_deg in zip(labels, things, depressions_deg, strict=True)
+        ]
+    )
+    height_m = np.array([thing.height_m for thing in things])
+    return Anchors(
+        is_base=is_base,
+        height_m=np.where(is_base, 0.0, height_m / 2.0),
+        top_m=height_m,
+        height_sigma_m=np.where(
+            is_base,
+            [thing.base_sigma_m for thing in things],
+            [thing.height_sigma_m for thing in things],
+        ),
+        lean=np.array([thing.lean for thing in things]),
+    )
+
+
+def places_of_labels(rules: Sequence[RuleConfig]) -> dict[str, Place]:
+    """Gather the rules' `place` by label; where two rules differ, the first that says so wins."""
+    wanted: dict[str, Place] = {}
+    for rule in rules:
+        if rule.place != "auto":
+            for label in rule.labels:
+                wanted.setdefault(label, rule.place)
+    return wanted
+
+
+def _is_base(place: Place, thing: Standing, depression_deg: float) -> bool:
+    if place == "auto":
+        return thing.rises_from_base and depression_deg < BASE_MAX_DEPRESSION_DEG
+    return place == "base"
