@@ -55,6 +55,9 @@ class CameraConfig(Table):
     latency_sigma_s: NotNegative = 0.02
     max_rate_hz: Positive = Field(30.0, description="inferences a second at most")
     encoding: Literal["auto", "h264", "h265"] = Field("auto", description="of bare RTP")
+    jitter_s: float = Field(
+        0.1, ge=0.0, le=5.0, description="how long RTP packets may wait to be put in order"
+    )
     stale_after_s: Positive = Field(3.0, description="no new picture this long: reconnect")
     frozen_after_s: Positive = Field(5.0, description="the same picture this long: reconnect")
     mavlink_stream: int = Field(0, ge=0, le=255, description="which announced stream; 0: first")
