@@ -1,0 +1,310 @@
+"""The mailbox: the one file between `flight` and `uplink` (DESIGN section 3).
+
+`flight` puts messages and overwrites its status; `uplink` sends, forgets what the desk has
+committed, and stores commands.  What `put` has returned for is on the disk: it reaches the desk
+at least once, or a loss record does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final
+
+from edge.config import MailboxConfig
+from edge.errors import MailboxError
+from edge.protocol.ack import Ack
+from edge.protocol.loss import LossCause, LossRecord
+from edge.protocol.status import FlightStatus, flight_status_bytes, flight_status_from_bytes
+from edge.report import outbox
+from edge.report.clocks import Clocks
+from edge.report.database import mailbox_error, open_database
+from edge.report.outbox import OutboxRow
+from edge.report.outgoing import Outgoing
+
+log = logging.getLogger(__name__)
+
+_MEGABYTE: Final = 1_000_000
+_INBOX_MAX: Final = 1000  # commands not yet done; a further one is refused and counted
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """What waits, and the counters since the mailbox was made."""
+
+    queued: int
+    queued_bytes: int
+    low_seq: int  # every seq below is done with
+    oldest_s: float
+    accepted: int
+    coalesced: int
+    lost: int
+    delivered: int
+    dead_letters: int
+    evidence_dropped: int
+    inbox_refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What came from the desk, not yet carried out."""
+
+    id: int
+    channel: str
+    payload: bytes
+
+
+class Mailbox:
+    """The file, open.  Threads may share one; processes open their own.
+
+    Args:
+        config: Path, size budget and validity of a message.
+        clocks: Where rows get their times.
+
+    Raises:
+        MailboxError: The file cannot be opened (see `database.open_database`).
+    """
+
+    def __init__(self, config: MailboxConfig, clocks: Clocks) -> None:
+        self._path = config.path
+        self._max_bytes = int(config.max_mb * _MEGABYTE)
+        self._valid_s = config.validity_s
+        self._clocks = clocks
+        self._lock = threading.RLock()
+        self._db, self.was_damaged = open_database(config.path)
+        self._identity = config.path.stat().st_ino
+        self._data_version = -1
+        self.epoch = int(self._one("SELECT value FROM meta WHERE name = 'epoch'")[0])
+        if self.was_damaged:
+            damaged = LossRecord(
+                LossCause.MAILBOX_DAMAGED, (0, 0, 0, 0), reason="mailbox damaged, moved aside"
+            )
+            with self._transaction() as db:
+                outbox.store_loss(db, damaged, clocks)
+
+    # --- what flight does -------------------------------------------------------------------------
+
+    def put(self, message: Outgoing) -> int:
+        """Store one message durably.
+
+        Returns:
+            Its seq, for good: nothing else will ever have it in this epoch.
+
+        Raises:
+            MailboxFullError: No room on the disk; nothing accepted before is harmed.
+            MailboxError: The file cannot be written.
+        """
+        return self.put_all([message])[0]
+
+    def put_all(self, messages: Sequence[Outgoing]) -> list[int]:
+        """Store several messages in one transaction: all of them or none."""
+        with self._transaction() as db:
+            seqs = [outbox.insert(db, m, self._clocks, self._valid_s) for m in messages]
+            outbox.count(db, "accepted", len(messages))
+            outbox.enforce_budget(db, self._clocks, self._max_bytes)
+        return seqs
+
+    def set_flight_status(self, status: FlightStatus) -> None:
+        """Overwrite what `flight` says of itself."""
+        self._set_status("flight", flight_status_bytes(status))
+
+    def commands(self) -> list[Command]:
+        """List the commands not yet done, oldest first."""
+        rows = self._all("SELECT id, channel, payload FROM inbox WHERE done = 0 ORDER BY id")
+        return [Command(*row) for row in rows]
+
+    def command_done(self, command_id: int) -> None:
+        """Mark a command done; it stays for the record until the inbox needs the room."""
+        with self._transaction() as db:
+            db.execute("UPDATE inbox SET done = 1 WHERE id = ?", (command_id,))
+
+    # --- what uplink does -------------------------------------------------------------------------
+
+    def take_due(
+        self, limit: int, backoff_ns: Callable[[int], int], with_media: bool = True
+    ) -> list[OutboxRow]:
+        """Take what may be sent now, and count the try before it is made.
+
+        Args:
+            limit: How many at most.
+            backoff_ns: From the number of tries so far to the wait before the next.
+            with_media: Whether pictures may go, after everything else.
+        """
+        with self._lock:  # a look first: mostly there is nothing, and a transaction writes
+            if limit < 1 or not outbox.due_rows(self._db, self._clocks, 1, with_media):
+                return []
+        with self._transaction() as db:
+            rows = outbox.due_rows(db, self._clocks, limit, with_media)
+            now_ns = self._clocks.mono_ns()
+            outbox.mark_sent(db, {row.seq: now_ns + backoff_ns(row.tries) for row in rows})
+        return rows
+
+    def make_due(self, seqs: Iterable[int] | None = None) -> None:
+        """Let rows be sent again at once: those named, else all (the clock may be another)."""
+        with self._transaction() as db:
+            if seqs is None:
+                db.execute("UPDATE outbox SET due_mono_ns = 0 WHERE due_mono_ns != 0")
+            else:
+                db.executemany(
+                    "UPDATE outbox SET due_mono_ns = 0 WHERE seq = ?", [(seq,) for seq in seqs]
+                )
+
+    def acked(self, ack: Ack) -> int:
+        """Forget what the desk has committed.  An ack of another epoch, or one that comes twice,
+        changes nothing.
+
+        Returns:
+            How many rows left the outbox.
+        """
+        if ack.epoch != self.epoch:
+            return 0
+        with self._transaction() as db:
+            n = outbox.delete_acked(db, ack.up_to, ack.extra)
+            for reject in ack.reject:
+                reason = f"desk: {reject.reason}"
+                if outbox.dead_letter(db, reject.seq, reason, self._clocks):
+                    log.error("message_refused seq=%d reason=%s", reject.seq, reject.reason)
+        return n
+
+    def dead_letter(self, seq: int, reason: str) -> None:
+        """Take a message that can never be sent out of the queue; a loss record says so."""
+        with self._transaction() as db:
+            if outbox.dead_letter(db, seq, reason, self._clocks):
+                log.error("message_undeliverable seq=%d reason=%s", seq, reason)
+
+    def expire(self) -> int:
+        """Give up what is older than its validity; returns how many rows."""
+        with self._transaction() as db:
+            return outbox.expire(db, self._clocks)
+
+    def store_command(self, channel: str, payload: bytes) -> bool:
+        """Keep what came from the desk; False if too many wait (refused and counted)."""
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM inbox WHERE done = 1 AND id <= (SELECT max(id) FROM inbox) - ?",
+                (_INBOX_MAX,),
+            )
+            waiting = db.execute("SELECT count(*) FROM inbox WHERE done = 0").fetchone()[0]
+            if waiting >= _INBOX_MAX:
+                outbox.count(db, "inbox_refused", 1)
+                return False
+            db.execute(
+                "INSERT INTO inbox (channel, payload, received_utc_ns) VALUES (?, ?, ?)",
+                (channel, payload, self._clocks.utc_ns()),
+            )
+        return True
+
+    def flight_status(self, max_age_s: float) -> FlightStatus | None:
+        """Read what `flight` said last; None if that is older, or from before a reboot."""
+        body = self._status("flight", max_age_s)
+        return None if body is None else flight_status_from_bytes(body)
+
+    def set_uplink_health(self, health: bytes) -> None:
+        """Leave the uplink's health for `flight` to read."""
+        self._set_status("uplink", health)
+
+    def uplink_health(self, max_age_s: float) -> bytes | None:
+        """Read the uplink's health; None if it is older, or there is none."""
+        return self._status("uplink", max_age_s)
+
+    # --- what both do -----------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Tell cheaply whether another connection has written since this was last asked.
+
+        Reads a counter in shared memory: a poll each 20 ms costs less than a thousandth of a core.
+        """
+        version = int(self._one("PRAGMA data_version")[0])
+        is_new, self._data_version = version != self._data_version, version
+        return is_new
+
+    def is_current(self) -> bool:
+        """Tell whether the path still leads to this file; False after it was moved aside."""
+        try:
+            return self._path.stat().st_ino == self._identity
+        except OSError:
+            return False
+
+    def queue_state(self) -> QueueState:
+        """Count what waits."""
+        counters = dict(self._all("SELECT name, n FROM counter"))
+        low = self._one("SELECT min(seq) FROM outbox")
+        oldest = self._all(
+            "SELECT min(put_mono_ns) FROM outbox WHERE boot_id = ?", (self._clocks.boot_id,)
+        )[0][0]
+        last = self._one("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'")
+        oldest_s = 0.0 if oldest is None else (self._clocks.mono_ns() - oldest) / 1e9
+        return QueueState(
+            queued=counters.pop("rows"),
+            queued_bytes=counters.pop("bytes"),
+            low_seq=int(last[0]) + 1 if low[0] is None else int(low[0]),
+            oldest_s=max(0.0, oldest_s),
+            **counters,
+        )
+
+    def close(self) -> None:
+        """Close the file; harmless twice."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Mailbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise mailbox_error(error, self._path) from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # the failed statement may have done it
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _set_status(self, role: str, body: bytes) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO status VALUES (?, ?, ?, ?)",
+                (role, body, self._clocks.mono_ns(), self._clocks.boot_id),
+            )
+
+    def _status(self, role: str, max_age_s: float) -> bytes | None:
+        rows = self._all("SELECT body, mono_ns, boot_id FROM status WHERE role = ?", (role,))
+        if not rows or rows[0][2] != self._clocks.boot_id:
+            return None
+        age_s = (self._clocks.mono_ns() - rows[0][1]) / 1e9
+        return bytes(rows[0][0]) if age_s <= max_age_s else None
+
+    def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise mailbox_error(error, self._path) from error
+
+    def _one(self, sql: str) -> Any:
+        rows = self._all(sql)
+        if not rows:
+            raise MailboxError(f"{self._path} lacks what every mailbox has; move it aside")
+        return rows[0]

@@ -1,0 +1,66 @@
+"""One process for each role on a mailbox: a lock that the kernel drops when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from edge.errors import MailboxError, RoleTakenError
+
+ROLES: Final = ("flight", "uplink")
+
+
+class RoleLock:
+    """Hold a role on a mailbox file for as long as the `with` block lasts."""
+
+    def __init__(self, mailbox_path: Path, role: str) -> None:
+        if role not in ROLES:
+            raise ValueError(f"role must be one of {ROLES}, got {role!r}")
+        self._path = mailbox_path.with_name(f"{mailbox_path.name}.{role}.lock")
+        self._role = role
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the role.
+
+        Raises:
+            RoleTakenError: Another process has it; the message gives its process id.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise MailboxError(f"{self._path} cannot be made: {error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise RoleTakenError(
+                f"another {self._role} (process {holder}) works on this mailbox; "
+                f"stop it first, or give this one another mailbox.path ({self._path})"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the role back; harmless if it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> RoleLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
