@@ -14,7 +14,12 @@ from edge.records import Detection, FloatArray
 CUT_MARGIN_PX = 2.0  # a detector's box rarely reaches the very last row
 # What lies beyond the edge is as likely small as large: one sigma, as a share of the box's side.
 CUT_SHARE = 0.5
-N_POINTS = 6  # centre, bottom, and the corners in picture order
+
+# Rows of `Boxes.points_uv`.
+CENTRE, BOTTOM = 0, 1  # the middle of the box, and of its lower side
+CORNERS = slice(2, 6)  # top left, top right, bottom right, bottom left
+AROUND_CENTRE, AROUND_BOTTOM = slice(6, 10), slice(10, 14)  # `PIXEL_STEPS_UV` aside
+N_ROWS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,19 @@ class Boxes:
 
     @property
     def points_uv(self) -> FloatArray:
-        """Centre, bottom centre, top left, top right, bottom right, bottom left: (6, N, 2)."""
+        """Every pixel of interest, shape (14, N, 2), in the order of the row names above."""
         x0, y0, x1, y1 = self.xyxy_px.T
         middle = (x0 + x1) / 2.0
-        u = np.stack((middle, middle, x0, x1, x1, x0))
-        v = np.stack(((y0 + y1) / 2.0, y1, y0, y0, y1, y1))
-        return np.stack((u, v), axis=2)
+        points_uv = np.empty((N_ROWS, len(x0), 2))
+        points_uv[:2, :, 0] = middle
+        points_uv[CENTRE, :, 1] = (y0 + y1) / 2.0
+        points_uv[BOTTOM, :, 1] = y1
+        points_uv[CORNERS, :, 0] = x0, x1, x1, x0
+        points_uv[CORNERS, :, 1] = y0, y0, y1, y1
+        steps = PIXEL_STEPS_UV[:, None, :]
+        points_uv[AROUND_CENTRE] = points_uv[CENTRE] + steps
+        points_uv[AROUND_BOTTOM] = points_uv[BOTTOM] + steps
+        return points_uv
 
     def sigma_px(self, box_px: float, lean: FloatArray) -> FloatArray:
         """Return one sigma right and down: of one look, and shared by all; (2, N, 2)."""
@@ -46,8 +58,3 @@ def boxes_of(detections: Sequence[Detection], width_px: int, height_px: int) -> 
     last = np.array([width_px - 1.0, height_px - 1.0])
     is_cut = (xyxy[:, :2] <= CUT_MARGIN_PX) | (xyxy[:, 2:] >= last - CUT_MARGIN_PX)
     return Boxes(xyxy_px=xyxy, size_wh_px=xyxy[:, 2:] - xyxy[:, :2], is_cut_wh=is_cut)
-
-
-def nudged_uv(anchors_uv: FloatArray) -> FloatArray:
-    """Return the pixels around each of N anchors that slopes are taken from: (4, N, 2)."""
-    return anchors_uv + PIXEL_STEPS_UV[:, None, :]

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from edge.config import AccuracyConfig, GroundConfig
 from edge.errors import CalibrationError
-from edge.geo.boxes import Boxes, boxes_of, nudged_uv
+from edge.geo.boxes import (
+    AROUND_BOTTOM,
+    AROUND_CENTRE,
+    CENTRE,
+    CORNERS,
+    Boxes,
+    boxes_of,
+)
 from edge.geo.budget import budget_of, covariance2
 from edge.geo.camera import Intrinsics
 from edge.geo.extent import Extents, extents_of, limit_height, width_by_slope
@@ -152,19 +159,18 @@ class Locator:
         """Cut every ray of N boxes with the ground, in arrays."""
         camera = view.intrinsics
         boxes = boxes_of(detections, camera.width_px, camera.height_px)
-        points_uv = boxes.points_uv
-        points, in_lens = _directions(view, points_uv)
-        depressions_deg = np.degrees(np.arcsin(np.minimum(points[0, :, 2], 1.0)))
+        rays, in_lens = _directions(view, boxes.points_uv)
+        depressions_deg = np.degrees(np.arcsin(np.minimum(rays[CENTRE, :, 2], 1.0)))
         anchors = anchors_of(
             [detection.label for detection in detections], self._places, depressions_deg
         )
-        top_m = limit_height(view, points[2:], anchors.top_m)
+        top_m = limit_height(view, rays[CORNERS], anchors.top_m)
         heights_m = np.where(anchors.is_base, 0.0, top_m / 2.0)
         anchors = replace(anchors, top_m=top_m, height_m=heights_m)
 
-        chosen = anchors.is_base.astype(int), np.arange(len(detections))
-        nudged, nudged_in_lens = _directions(view, nudged_uv(points_uv[chosen]))
-        directions = points[chosen]
+        chosen = anchors.is_base.astype(int), np.arange(len(detections))  # CENTRE or BOTTOM
+        directions = rays[chosen]
+        aside = np.where(anchors.is_base[:, None], rays[AROUND_BOTTOM], rays[AROUND_CENTRE])
         north_east_m, slant_m = view.cut(view.origins(heights_m), directions)
         east_north_m = view.enu_from_ned(north_east_m)
         max_slant_m = self._rig.accuracy.max_slant_m
@@ -173,11 +179,11 @@ class Locator:
             boxes=boxes,
             anchors=anchors,
             directions=directions,
-            in_lens=in_lens[chosen] & nudged_in_lens.all(axis=0),
+            in_lens=in_lens[chosen] & ~np.isnan(aside[:, :, 0]).any(axis=0),
             slant_m=slant_m,
             east_north_m=east_north_m,
-            slopes=view.slopes(directions, nudged, heights_m),
-            extents=extents_of(view, points[2:], anchors, east_north_m, max_slant_m),
+            slopes=view.slopes(directions, aside, heights_m),
+            extents=extents_of(view, rays[CORNERS], anchors, east_north_m, max_slant_m),
         )
 
     def _errors(self, cuts: _Cuts, view: View, frame: Frame, pose: Pose) -> _Errors:
