@@ -71,7 +71,7 @@ def refuse_what_must_not_run(data: bytes, path: Path) -> None:
         raise ModelFormatError(_not_onnx(data, path, "no graph in it"))
     if seen.external_tensors:
         raise ModelFormatError(
-            f"{path} keeps {len(seen.external_tensors)} tensors in other files (first "
+            f"{path} keeps {len(seen.external_tensors)} tensor(s) in other files (first "
             f"{seen.external_tensors[0]!r}), which is refused; export it as one file"
         )
     known = KNOWN_DOMAINS | seen.function_domains
