@@ -62,7 +62,7 @@ def recipe_from_url(url: str, encoding: str, jitter_s: float) -> Recipe:
         return _rtsp(url, jitter_ms)
     if parts.scheme == "udp":
         return _rtp(parts, encoding, jitter_ms)
-    if parts.scheme == "mpegts+udp":
+    if parts.scheme in {"mpegts+udp", "mpegts"}:
         return _mpegts(parts)
     if parts.scheme == "tcp":
         return _tcp(parts)

@@ -19,7 +19,7 @@ READ_TIMEOUT_MS = 3000
 # buffer and a frame-threaded decoder typically hold at 30 frames a second.
 ARRIVAL_SIGMA_S = 0.1
 
-_FFMPEG_SCHEMES = {"rtsp": "rtsp", "mpegts+udp": "udp", "tcp": "tcp"}
+_FFMPEG_SCHEMES = {"rtsp": "rtsp", "mpegts+udp": "udp", "mpegts": "udp", "tcp": "tcp"}
 
 
 class OpenCvReader:

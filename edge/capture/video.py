@@ -39,7 +39,7 @@ __all__ = [
 
 # A scheme has two letters at least, so that a Windows drive is a path.
 _URL = re.compile(r"^(gst:|[a-z][a-z0-9+.-]+://)")
-_OPENCV_URL = re.compile(r"^(rtsp|mpegts\+udp|tcp)://")
+_OPENCV_URL = re.compile(r"^(rtsp|mpegts(\+udp)?|tcp)://")
 
 
 def open_video(camera: CameraConfig, announced: Announced) -> VideoSource:
