@@ -86,6 +86,11 @@ _INPUT_OF_LAYOUT: dict[LayoutName, dict[str, Any]] = {
     "nanodet": _IMAGENET_BGR,
 }
 
+DEFAULT_MIN_SCORE = 0.25
+# Focal heads score class and place in one number, without objectness: what a yolo calls 0.25 they
+# call 0.35, which is also nanodet's own default.
+_MIN_SCORE_OF_LAYOUT: dict[LayoutName, float] = {"gfl": 0.35, "nanodet": 0.35}
+
 
 def adopt_model(
     onnx_path: Path,
@@ -126,7 +131,7 @@ def adopt_model(
             labels=_labels(seen, overrides, onnx_path),
             input=_input_table(seen, overrides),
             head=HeadTable(layout=seen.head.layout, strides=seen.head.strides),
-            thresholds=_thresholds(overrides),
+            thresholds=_thresholds(seen, overrides),
         )
     except ValidationError as error:
         raise ModelManifestError(f"{onnx_path}: {first_fault(error)}; override it") from error
@@ -258,7 +263,7 @@ def _input_table(seen: _Look, overrides: Overrides) -> InputTable:
     return InputTable(width_px=width, height_px=height, layout=order, **values)
 
 
-def _thresholds(overrides: Overrides) -> ThresholdsTable:
-    if overrides.min_score is None:
-        return ThresholdsTable()
-    return ThresholdsTable(min_score=overrides.min_score)
+def _thresholds(seen: _Look, overrides: Overrides) -> ThresholdsTable:
+    if overrides.min_score is not None:
+        return ThresholdsTable(min_score=overrides.min_score)
+    return ThresholdsTable(min_score=_MIN_SCORE_OF_LAYOUT.get(seen.head.layout, DEFAULT_MIN_SCORE))

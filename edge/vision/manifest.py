@@ -212,7 +212,8 @@ _KEYS = tuple(ManifestTable.model_fields)
 
 def _sentence(path: Path, text: str, error: ValidationError) -> str:
     """Say file, line, key, value and the nearest known key of the first thing that is wrong."""
-    first = error.errors()[0]
+    # A mistyped key is both unknown and missing: the first of these says what to do.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"]]
     key = next((part for part in reversed(location) if not part.isdigit()), "")
     where = f"{path}, line {line}" if (line := _line_of(text, key)) else str(path)

@@ -104,7 +104,7 @@ def names_from_metadata(metadata: Mapping[str, str]) -> tuple[str, ...]:
         names = ast.literal_eval(metadata.get("names", ""))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return ()
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return ()

@@ -19,8 +19,9 @@ from edge.errors import (
     ModelHashError,
     ModelLayoutError,
 )
+from edge.vision import runtime
 from edge.vision.detector import OnnxDetector
-from edge.vision.manifest import HeadTable, InputTable, ModelManifest, read_manifest
+from edge.vision.manifest import HeadTable, InputTable, read_manifest
 from edge.vision.probe import probe_model
 from tests.unit.vision.tiny_models import (
     ONE_THREAD,
@@ -126,16 +127,35 @@ def test_a_provider_that_is_not_there_is_said_loudly(
     )
 
 
+def test_a_provider_that_fails_to_start_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that is there but does not start costs speed, not the flight."""
+    real = runtime.ort.InferenceSession
+
+    def without_gpu(data: bytes, options: object, providers: list, **rest: object) -> object:
+        if providers[0][0] == "CUDAExecutionProvider":
+            raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+        return real(data, options, providers=providers, **rest)
+
+    available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(runtime.ort, "get_available_providers", lambda: available)
+    monkeypatch.setattr(runtime.ort, "InferenceSession", without_gpu)
+    manifest = write_model(tmp_path, cell_model(), labels=("bright",), head=CELLS)
+    with caplog.at_level(logging.WARNING):
+        detector = OnnxDetector(manifest, InferenceConfig(providers=("cuda", "cpu")))
+    detector.warm_up()
+    assert (detector.provider_asked, detector.provider_got) == ("cuda", "cpu")
+    assert "provider_failed provider=cuda" in caplog.text
+    assert "provider_not_as_asked" in caplog.text
+
+
 def test_a_changed_file_does_not_load(tmp_path: Path) -> None:
     """One byte more and the hash differs: both hashes and the way out are named."""
     manifest = write_model(tmp_path, cell_model(), labels=("bright",), head=CELLS)
     manifest.model_path.write_bytes(cell_model() + b"\0")
     with pytest.raises(ModelHashError, match=r"detector\.onnx.*SHA-256.*skywhistle model add"):
         OnnxDetector(manifest, ONE_THREAD)
-
-
-def refused(folder: Path, data: bytes, **keys: object) -> ModelManifest:
-    return write_model(folder, data, **keys)
 
 
 @pytest.mark.parametrize(
