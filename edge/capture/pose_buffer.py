@@ -1,0 +1,261 @@
+"""The last seconds of attitude and position, and the pose at any instant among them.
+
+Time here is the autopilot's boot clock, unwrapped, in ns: samples carry the instant at which they
+were taken, not the one at which they arrived.  Feeding only appends to lists; all arithmetic
+waits until `at` is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Generic, TypeVar
+
+from edge.capture.pose_buffer_math import (
+    Quaternion,
+    Vector3,
+    hermite,
+    metres_per_degree,
+    quaternion_from_euler,
+    slerp,
+    turned,
+    wrapped_deg,
+)
+from edge.records import NoPose
+
+KEEP_S = 30.0
+# Hard limit of one track whatever the rate: 30 s at 200 Hz.
+MAX_SAMPLES = 6000
+# A hole of more than so many nominal intervals is a gap...
+GAP_INTERVALS = 5.0
+# ...but never one shorter than this: over a quarter of a second a turn that speeds up by 2 rad/s²
+# leaves slerp by less than a degree, and reach_s tells.
+GAP_FLOOR_S = 0.25
+# Beyond the newest sample at most one nominal interval, and never more than this.
+MAX_EXTRAPOLATION_S = 0.5
+# The nominal interval is what nine in ten of the newest intervals keep.
+_NOMINAL_OF = 32
+_NOMINAL_QUANTILE = 0.9
+_NS = 1e-9
+
+V = TypeVar("V")
+
+
+class Track(Generic[V]):
+    """Samples in the order of their time; bounded; late ones are refused and counted."""
+
+    def __init__(self, keep_s: float = KEEP_S, max_samples: int = MAX_SAMPLES) -> None:
+        self._keep_ns = int(keep_s * 1e9)
+        self._max = max_samples
+        self.times_ns: list[int] = []
+        self.values: list[V] = []
+        self.refused = 0  # not newer than the newest
+        self.has_forgotten = False
+
+    def append(self, time_ns: int, value: V) -> None:
+        """Take a sample; one that is not newer than the newest is refused and counted."""
+        times_ns = self.times_ns
+        if times_ns and time_ns <= times_ns[-1]:
+            self.refused += 1
+            return
+        times_ns.append(time_ns)
+        self.values.append(value)
+        # Half as much again before cutting, so that a cut is rare and cheap on average.
+        if times_ns[0] < time_ns - self._keep_ns * 3 // 2 or len(times_ns) > self._max:
+            self._forget(time_ns - self._keep_ns)
+
+    def _forget(self, before_ns: int) -> None:
+        cut = bisect_right(self.times_ns, before_ns)
+        cut = max(cut, len(self.times_ns) - self._max * 2 // 3)
+        del self.times_ns[:cut]
+        del self.values[:cut]
+        self.has_forgotten = True
+
+    def clear(self) -> None:
+        """Forget all; the clock they were measured by is no more."""
+        self.times_ns.clear()
+        self.values.clear()
+        self.has_forgotten = False
+
+    def nominal_ns(self) -> int:
+        """Return the interval that nine in ten of the newest keep; 0 with fewer than two."""
+        newest = self.times_ns[-_NOMINAL_OF - 1 :]
+        steps = sorted(b - a for a, b in pairwise(newest))
+        return steps[int(_NOMINAL_QUANTILE * (len(steps) - 1))] if steps else 0
+
+    def bracket(self, time_ns: int) -> tuple[int, int] | NoPose:
+        """Return the indices of the samples around an instant; (last, last) just past the newest.
+
+        Returns:
+            (i, i + 1) with times_ns[i] <= time_ns < times_ns[i + 1], (i, i) where the instant is
+            the newest sample's or at most one nominal interval past it, else the reason.
+        """
+        times_ns = self.times_ns
+        after = bisect_right(times_ns, time_ns)
+        if after == 0:
+            return NoPose.TOO_OLD if self.has_forgotten else NoPose.NO_DATA
+        if after == len(times_ns):
+            beyond_ns = min(self.nominal_ns(), int(MAX_EXTRAPOLATION_S * 1e9))
+            if time_ns - times_ns[-1] > beyond_ns:
+                return NoPose.STALE_POSE
+            return after - 1, after - 1
+        hole_ns = times_ns[after] - times_ns[after - 1]
+        if hole_ns > max(GAP_INTERVALS * self.nominal_ns(), GAP_FLOOR_S * 1e9):
+            return NoPose.GAP
+        return after - 1, after
+
+    def latest(self, time_ns: int, max_age_s: float) -> V | None:
+        """Return the value that held at an instant; None if older than `max_age_s` or none."""
+        index = self.index_before(time_ns, max_age_s)
+        return None if index is None else self.values[index]
+
+    def index_before(self, time_ns: int, max_age_s: float) -> int | None:
+        """Return the index of the newest sample not after an instant, if it is young enough."""
+        after = bisect_right(self.times_ns, time_ns)
+        if after == 0 or time_ns - self.times_ns[after - 1] > max_age_s * 1e9:
+            return None
+        return after - 1
+
+    def reach_s(self, time_ns: int, bracket: tuple[int, int]) -> float:
+        """Return the seconds from an instant to the nearer of the two samples."""
+        return min(abs(self.times_ns[i] - time_ns) for i in bracket) * _NS
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An attitude sample: a quaternion, or the Euler angles it will be made of when asked."""
+
+    ned_from_body_wxyz: Quaternion | None
+    euler_rad: Vector3
+    rates_body_radps: Vector3
+
+    def quaternion(self) -> Quaternion:
+        return self.ned_from_body_wxyz or quaternion_from_euler(*self.euler_rad)
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A position sample of the estimator; (0, 0) stands for "no origin yet"."""
+
+    lat_deg: float
+    lon_deg: float
+    amsl_m: float
+    above_home_m: float
+    velocity_ned_mps: Vector3
+
+    @property
+    def is_nowhere(self) -> bool:
+        return self.lat_deg == 0.0 and self.lon_deg == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """The vehicle between its samples."""
+
+    fix: Fix
+    turn: Turn
+    reach_s: float
+
+
+class PoseBuffer:
+    """Attitude and position of the last `KEEP_S` seconds of the boot clock."""
+
+    def __init__(self) -> None:
+        self.turns: Track[Turn] = Track()
+        self.fixes: Track[Fix] = Track()
+
+    def clear(self) -> None:
+        """Forget all: the autopilot has rebooted."""
+        self.turns.clear()
+        self.fixes.clear()
+
+    def at(self, boot_ns: int) -> Motion | NoPose:
+        """Interpolate the vehicle's motion, or say why that cannot be done."""
+        turn_at = self.turns.bracket(boot_ns)
+        fix_at = self.fixes.bracket(boot_ns)
+        if isinstance(turn_at, NoPose) or isinstance(fix_at, NoPose):
+            return _worse(turn_at, fix_at)
+        fix = _fix_between(self.fixes, fix_at, boot_ns)
+        if fix is None:
+            return NoPose.NO_FIX
+        reach_s = max(self.turns.reach_s(boot_ns, turn_at), self.fixes.reach_s(boot_ns, fix_at))
+        return Motion(fix, turn_between(self.turns, turn_at, boot_ns), reach_s)
+
+
+_WORST_FIRST = (NoPose.NO_DATA, NoPose.TOO_OLD, NoPose.STALE_POSE, NoPose.GAP)
+
+
+def _worse(a: tuple[int, int] | NoPose, b: tuple[int, int] | NoPose) -> NoPose:
+    return next(reason for reason in _WORST_FIRST if reason in (a, b))
+
+
+def turn_between(track: Track[Turn], bracket: tuple[int, int], boot_ns: int) -> Turn:
+    """Slerp between two attitudes, or go on turning from the newest."""
+    first, second = bracket
+    start, end = track.values[first], track.values[second]
+    since_s = (boot_ns - track.times_ns[first]) * _NS
+    if first == second:
+        q = turned(start.quaternion(), start.rates_body_radps, since_s)
+        return Turn(q, start.euler_rad, start.rates_body_radps)
+    fraction = since_s / ((track.times_ns[second] - track.times_ns[first]) * _NS)
+    rates = _blend(start.rates_body_radps, end.rates_body_radps, fraction)
+    return Turn(slerp(start.quaternion(), end.quaternion(), fraction), start.euler_rad, rates)
+
+
+def _fix_between(track: Track[Fix], bracket: tuple[int, int], boot_ns: int) -> Fix | None:
+    first, second = bracket
+    start, end = track.values[first], track.values[second]
+    if start.is_nowhere or end.is_nowhere:
+        return None
+    since_s = (boot_ns - track.times_ns[first]) * _NS
+    if first == second:
+        north_m, east_m, up_m = _travelled(start.velocity_ned_mps, since_s)
+        moved = (north_m, east_m, start.amsl_m + up_m, start.above_home_m + up_m)
+        return _displaced(start, moved, start.velocity_ned_mps)
+    dt_s = (track.times_ns[second] - track.times_ns[first]) * _NS
+    fraction = since_s / dt_s
+    m_north, m_east = metres_per_degree(start.lat_deg)
+    v0, v1 = start.velocity_ned_mps, end.velocity_ned_mps
+    # In metres around the earlier sample: degrees of longitude are not degrees of latitude.
+    ends_m = (
+        (0.0, (end.lat_deg - start.lat_deg) * m_north, v0[0], v1[0]),
+        (0.0, wrapped_deg(end.lon_deg - start.lon_deg) * m_east, v0[1], v1[1]),
+        (start.amsl_m, end.amsl_m, -v0[2], -v1[2]),
+        (start.above_home_m, end.above_home_m, -v0[2], -v1[2]),
+    )
+    north, east, amsl, home = (
+        hermite((a, b), (rate_a, rate_b), dt_s, fraction) for a, b, rate_a, rate_b in ends_m
+    )
+    return _displaced(start, (north, east, amsl, home), _blend(v0, v1, fraction))
+
+
+def _travelled(velocity_ned_mps: Vector3, dt_s: float) -> Vector3:
+    north, east, down = velocity_ned_mps
+    return north * dt_s, east * dt_s, -down * dt_s
+
+
+def _displaced(
+    start: Fix, moved_m: tuple[float, float, float, float], velocity_ned_mps: Vector3
+) -> Fix:
+    """Go north and east of `start`; the two heights come as they are."""
+    north_m, east_m, amsl_m, above_home_m = moved_m
+    m_north, m_east = metres_per_degree(start.lat_deg)
+    return Fix(
+        lat_deg=max(-90.0, min(90.0, start.lat_deg + north_m / m_north)),
+        lon_deg=wrapped_deg(start.lon_deg + east_m / m_east),
+        amsl_m=amsl_m,
+        above_home_m=above_home_m,
+        velocity_ned_mps=velocity_ned_mps,
+    )
+
+
+def _blend(a: Vector3, b: Vector3, fraction: float) -> Vector3:
+    x, y, z = (p + (q - p) * fraction for p, q in zip(a, b, strict=True))
+    return (x, y, z)
+
+
+def is_finite(values: Vector3) -> bool:
+    """Tell whether all three are numbers; MAVLink says "unknown" by NaN."""
+    return math.isfinite(values[0] + values[1] + values[2])

@@ -1,0 +1,121 @@
+"""What is known of one vehicle: filled by `dispatch`, read by `Telemetry`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from edge.capture.clock import BOOT_WRAP_MS, BootClock, ClockEvent, UtcOffset
+from edge.capture.dispatch import Gnss
+from edge.capture.gimbal import GimbalKindEstimator, GimbalSample, gimbal_at
+from edge.capture.pose_buffer import PoseBuffer, Track, turn_between
+from edge.capture.rates import RateMeter
+from edge.capture.streams import MessageRequest, StreamCatalogue
+
+log = logging.getLogger(__name__)
+
+_MS = 1_000_000
+# The gimbal's kind shows in slow tilting: twice a second is enough, a moment in the past so that
+# both attitudes are there.
+_COMPARE_EVERY_NS = 500 * _MS
+_COMPARE_BACK_NS = 300 * _MS
+_AUTOPILOT_VERSION_ID = 148
+_VERSION_EVERY_NS = 10_000 * _MS
+
+
+class Senders(Protocol):
+    """Whose messages count; `AutopilotConfig` and a recorded flight's telemetry both fit."""
+
+    @property
+    def system_id(self) -> int: ...
+
+    @property
+    def component_id(self) -> int: ...
+
+    @property
+    def gimbal_component_id(self) -> int: ...
+
+
+class TelemetryState:
+    """Mutable; guarded by the lock of the `Telemetry` that owns it."""
+
+    def __init__(self, senders: Senders) -> None:
+        self.clock = BootClock()
+        # A gimbal that speaks for itself has its own boot clock.
+        is_relayed = senders.gimbal_component_id == senders.component_id
+        self.gimbal_clock = self.clock if is_relayed else BootClock()
+        self.utc = UtcOffset()
+        self.poses = PoseBuffer()
+        self.gimbal: Track[GimbalSample] = Track()
+        self.gimbal_kind = GimbalKindEstimator()
+        # These messages carry no usable boot time: by arrival.
+        self.gnss: Track[Gnss] = Track()
+        self.vouched: Track[bool] = Track()
+        self.ranges_m: Track[float] = Track()
+        self.terrain_m: Track[float] = Track()
+        self.rates = RateMeter()
+        self.streams = StreamCatalogue(senders.component_id)
+        self.heartbeat_mono_ns: int | None = None
+        self.vehicle_type: int | None = None
+        self.autopilot: int | None = None
+        self.firmware_version: int | None = None
+        self.euler_boot_ns = -(1 << 62)
+        self.has_gimbal_device = False
+        self._compared_mono_ns = 0
+        self._version_due_ns = 0
+
+    def boot_ns(self, boot_ms: int, received_mono_ns: int) -> int | None:
+        """Return the autopilot's time of a message; None where it does not fit its clock."""
+        boot_ns, event = self.clock.hear(boot_ms, received_mono_ns)
+        if event is ClockEvent.RESTARTED:
+            self._restart(boot_ms)
+        return boot_ns
+
+    def gimbal_ns(self, boot_ms: int, received_mono_ns: int) -> int | None:
+        """Return the time of a gimbal's message in the gimbal's clock."""
+        if self.gimbal_clock is self.clock:
+            return self.boot_ns(boot_ms, received_mono_ns)
+        if boot_ms == 0:  # a gimbal without a clock: its messages are as old as their arrival
+            boot_ms = received_mono_ns // _MS % BOOT_WRAP_MS
+        time_ns, event = self.gimbal_clock.hear(boot_ms, received_mono_ns)
+        if event is ClockEvent.RESTARTED:
+            self.gimbal.clear()
+        return time_ns
+
+    def _restart(self, boot_ms: int) -> None:
+        log.warning(
+            "autopilot_clock_restarted boot_ms=%d restarts=%d", boot_ms, self.clock.restarts
+        )
+        self.poses.clear()
+        self.utc.clear()
+        self.rates.clear()
+        self.streams.start_over()
+        self.vouched.clear()
+        self.gnss.clear()
+        self.euler_boot_ns = -(1 << 62)
+        if self.gimbal_clock is self.clock:
+            self.gimbal.clear()
+
+    def version_requests(self, component_id: int, now_mono_ns: int) -> list[MessageRequest]:
+        """Ask for the firmware's number, now and then, until it is known."""
+        if self.firmware_version is not None or now_mono_ns < self._version_due_ns:
+            return []
+        self._version_due_ns = now_mono_ns + _VERSION_EVERY_NS
+        return [MessageRequest(component_id, _AUTOPILOT_VERSION_ID)]
+
+    def compare_gimbal(self, received_mono_ns: int) -> None:
+        """Show the gimbal's attitude with the vehicle's to the estimator, now and then."""
+        self.gimbal_kind.has_reports = True
+        if received_mono_ns - self._compared_mono_ns < _COMPARE_EVERY_NS:
+            return
+        self._compared_mono_ns = received_mono_ns
+        at_mono_ns = received_mono_ns - _COMPARE_BACK_NS
+        boot_ns = self.clock.boot_from_mono(at_mono_ns)
+        gimbal_ns = self.gimbal_clock.boot_from_mono(at_mono_ns)
+        if boot_ns is None or gimbal_ns is None:
+            return
+        bracket = self.poses.turns.bracket(boot_ns)
+        gimbal = gimbal_at(self.gimbal, gimbal_ns)
+        if isinstance(bracket, tuple) and gimbal is not None:
+            turn = turn_between(self.poses.turns, bracket, boot_ns)
+            self.gimbal_kind.add(turn.quaternion(), gimbal.quaternion_wxyz)
