@@ -1,0 +1,293 @@
+"""All that is known of one incident; changes with each look."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+from statistics import median
+
+from edge.config import AssociationConfig
+from edge.patrol.covariance import add, eigenvalues, isotropic, scale
+from edge.patrol.extent import Bounds, Extent, overlap
+from edge.patrol.look import Look, picture_quality
+from edge.patrol.passes import Estimate, PassFusion, Settled
+from edge.patrol.told import Told
+from edge.records import Covariance2, Incident, IncidentState, MonoNs, Sighting
+
+# The medians run over the newest looks: enough that no few of them decide, and bounded.
+SCORES_KEPT = 64
+SIZES_KEPT = 32
+# A look further than this many sigmas from the others counts less, in proportion (Huber).
+TRUST_SIGMA = 2.0
+# An uncut outline much smaller than the thing is a part of it, and does not replace the outline.
+MIN_OUTLINE_SHARE = 0.5
+# A box with this much of its ground within an incident's is a part of that.
+PART_SHARE = 0.7
+
+
+class Dossier:
+    """One incident's looks, folded together: constant memory however often it is seen."""
+
+    def __init__(self, incident_id: bytes, label: str, config: AssociationConfig) -> None:
+        self.incident_id = incident_id
+        self.label = label
+        self.state = IncidentState.TENTATIVE
+        self.revision = 0
+        self.told: Told | None = None
+        self.looks = 0
+        self.first_mono_ns = 0
+        self.last_mono_ns = 0
+        self.last_frame = -1  # number of the last frame that showed it
+        self.best_quality = 0.0
+        self.settled = Settled()
+        self.scores: deque[float] = deque(maxlen=SCORES_KEPT)
+        self.sizes: deque[tuple[float, float]] = deque(maxlen=SIZES_KEPT)  # uncut looks
+        self.cut_size = (0.0, 0.0)  # largest of the cut looks: a lower bound
+        self.ground_amsl_m = 0.0
+        self.converging: dict[bytes, int] = {}  # other incident → frames in a row at one place
+        self.apart: set[bytes] = set()  # others seen beside it in one frame
+        self._config = config
+        self._best: Sighting | None = None
+        self._extent: Extent | None = None
+        self._active: PassFusion | None = None
+        self._incident: Incident | None = None
+
+    @property
+    def best(self) -> Sighting:
+        """The look that serves best as evidence."""
+        if self._best is None:
+            raise ValueError("a dossier without looks has no best one")
+        return self._best
+
+    @property
+    def extent(self) -> Extent:
+        """The ground it covers, as last seen."""
+        if self._extent is None:
+            raise ValueError("a dossier without looks has no extent")
+        return self._extent
+
+    @property
+    def size_m(self) -> float:
+        """The larger side."""
+        return max(self._size())
+
+    def is_same_pass(self, camera_id: str, mono_ns: int) -> bool:
+        """Tell whether a look now shares its bias with the last one.
+
+        Another camera has another boresight, so its looks are compared by the whole error.
+        """
+        active = self._active
+        return (
+            active is not None
+            and active.last is not None
+            and active.last.camera_id == camera_id
+            and not self._is_new_pass(mono_ns)
+        )
+
+    def _is_new_pass(self, mono_ns: int) -> bool:
+        return mono_ns - self.last_mono_ns > self._config.new_pass_after_s * 1e9
+
+    def expected(self, sighting: Sighting, mono_ns: int) -> Estimate:
+        """Return where a look would fall, with the error that differs from that look's.
+
+        Within a pass the bias is common and drops out, but for the part that turns with the line
+        of sight: none when looking the same way or straight down, all of it from a quarter turn
+        on.  Against another pass, the whole error counts.  The look's own noise is not included.
+        """
+        active = self._active
+        if (
+            active is None
+            or active.last is None
+            or not self.is_same_pass(sighting.camera_id, mono_ns)
+        ):
+            fused = self.estimate()
+            return replace(fused, covariance=add(fused.covariance, sighting.shared_covariance))
+        last = active.last
+        turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
+        flatness = math.cos(math.radians(min(sighting.depression_deg, last.depression_deg)))
+        turned = min(1.0 - math.cos(turn_rad), 1.0) * max(flatness, 0.0)
+        bias = scale(add(sighting.shared_covariance, last.shared_covariance), turned)
+        covariance = add(active.recent_covariance, bias)
+        return Estimate(active.recent_east_m, active.recent_north_m, covariance)
+
+    def estimate(self) -> Estimate:
+        """Return the place by all passes, bias floor included."""
+        fused = self.all_settled().estimate()
+        floor = isotropic(self._config.bias_floor_m)
+        return replace(fused, covariance=add(fused.covariance, floor))
+
+    def add(self, look: Look, mono_ns: int, frame: int, distance_sigma: float = 0.0) -> None:
+        """Take in a look that was found to be of this incident."""
+        sighting = look.sighting
+        if self._active is not None and self._is_new_pass(mono_ns):
+            self.close_pass()
+        if self._active is None:
+            self._active = PassFusion()
+        trust = min(1.0, TRUST_SIGMA / distance_sigma) if distance_sigma > 0.0 else 1.0
+        self._active.add(look, trust)
+        self.looks += 1
+        self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns
+        self.last_mono_ns = max(mono_ns, self.last_mono_ns)
+        self.last_frame = frame
+        self.scores.append(sighting.detection.score)
+        self.ground_amsl_m += (sighting.ground_amsl_m - self.ground_amsl_m) / self.looks
+        self._add_extent(look)
+        quality = picture_quality(sighting)
+        if self._best is None or quality > self.best_quality:
+            self._best, self.best_quality = sighting, quality
+        self._incident = None
+
+    def glimpse(self, mono_ns: int) -> None:
+        """Note that a part of it was seen, which says that it is there but not where."""
+        self.last_mono_ns = max(mono_ns, self.last_mono_ns)
+        self._incident = None
+
+    def is_part(self, look: Look, mono_ns: int) -> bool:
+        """Tell whether a look of the same pass shows a part of this thing, not another thing."""
+        if not self.is_same_pass(look.sighting.camera_id, mono_ns):
+            return False
+        return overlap(look.extent, self.extent)[1] >= PART_SHARE
+
+    def _add_extent(self, look: Look) -> None:
+        sighting = look.sighting
+        if sighting.is_cut:
+            width_m, depth_m = self.cut_size
+            self.cut_size = (max(width_m, sighting.width_m), max(depth_m, sighting.depth_m))
+            if self._extent is None:
+                self._extent = look.extent
+            elif not self.sizes:
+                self._extent = self._extent.joined(look.extent)
+            return
+        area_m2 = sighting.width_m * sighting.depth_m
+        self.sizes.append((sighting.width_m, sighting.depth_m))
+        width_m, depth_m = self._size()
+        if self._extent is None or area_m2 >= MIN_OUTLINE_SHARE * width_m * depth_m:
+            self._extent = look.extent
+
+    def _size(self) -> tuple[float, float]:
+        if not self.sizes:
+            return self.cut_size
+        return (
+            median(width for width, _ in self.sizes),
+            median(depth for _, depth in self.sizes),
+        )
+
+    def close_pass(self) -> None:
+        """Fold the current pass into the settled ones; the next look begins another."""
+        if self._active is not None:
+            self.settled = self.settled.with_pass(self._active.estimate())
+            self._active = None
+
+    def all_settled(self) -> Settled:
+        """Return all passes as if the current one were closed."""
+        if self._active is None:
+            return self.settled
+        return self.settled.with_pass(self._active.estimate())
+
+    def restore_view(self, best: Sighting, extent: Extent) -> None:
+        """Take over what an earlier flight saw; the first look of this one is the better picture.
+
+        The earlier picture may be gone, and its time is known less well.
+        """
+        self._best, self.best_quality, self._extent = best, 0.0, extent
+        self._incident = None
+
+    def take(self, other: Dossier) -> None:
+        """Take over the looks of another record of the same thing."""
+        if self._active is not None and other._active is not None:
+            self._active.take(other._active)
+        elif other._active is not None:
+            self._active = other._active
+        self.settled = self.settled.joined(other.settled)
+        share = other.looks / (self.looks + other.looks)
+        self.ground_amsl_m += share * (other.ground_amsl_m - self.ground_amsl_m)
+        self.looks += other.looks
+        self.first_mono_ns = min(self.first_mono_ns, other.first_mono_ns)
+        if other.last_mono_ns > self.last_mono_ns:
+            self.last_mono_ns, self.last_frame = other.last_mono_ns, other.last_frame
+        self.scores.extend(other.scores)
+        if other.sizes and not self.sizes:
+            self._extent = other.extent
+        elif not self.sizes:
+            self._extent = self.extent.joined(other.extent)
+        self.sizes.extend(other.sizes)
+        self.cut_size = (
+            max(self.cut_size[0], other.cut_size[0]),
+            max(self.cut_size[1], other.cut_size[1]),
+        )
+        self.apart |= other.apart
+        if other.best_quality > self.best_quality:
+            self._best, self.best_quality = other.best, other.best_quality
+        self._incident = None
+
+    def bounds(self) -> Bounds:
+        """Return the ground within which a look may be of this incident."""
+        fused = self.estimate()
+        reach_m = self._config.gate_sigma * math.sqrt(eigenvalues(fused.covariance)[0])
+        reach_m = max(reach_m, self._config.min_gate_m)
+        easts, norths = [fused.east_m], [fused.north_m]
+        if self._active is not None:
+            easts.append(self._active.recent_east_m)
+            norths.append(self._active.recent_north_m)
+        west, south, east, north = self.extent.bounds
+        return (
+            min(west, min(easts) - reach_m),
+            min(south, min(norths) - reach_m),
+            max(east, max(easts) + reach_m),
+            max(north, max(norths) + reach_m),
+        )
+
+    def change(self, state: IncidentState, revision: int, told: Told | None) -> None:
+        """Note what was decided about it."""
+        self.state, self.revision, self.told = state, revision, told
+        self._incident = None
+
+    @property
+    def incident(self) -> Incident:
+        """The fused record, as the rules and the alert see it."""
+        if self._incident is None:
+            self._incident = self._fused()
+        return self._incident
+
+    def _fused(self) -> Incident:
+        fused = self.estimate()
+        width_m, depth_m = self._size()
+        return Incident(
+            incident_id=self.incident_id,
+            label=self.label,
+            state=self.state,
+            revision=self.revision,
+            east_m=fused.east_m,
+            north_m=fused.north_m,
+            ground_amsl_m=self.ground_amsl_m,
+            covariance=fused.covariance,
+            width_m=width_m,
+            depth_m=depth_m,
+            looks=self.looks,
+            median_score=median(self.scores),
+            first_mono_ns=MonoNs(self.first_mono_ns),
+            last_mono_ns=MonoNs(self.last_mono_ns),
+            best=self.best,
+        )
+
+    def gap_to(self, other: Dossier, mono_ns: int) -> tuple[float, float, Covariance2]:
+        """Return (east, north, covariance) of the gap to another incident, m and m².
+
+        By the running places where both are in their current pass; else by the whole error.
+        """
+        mine, theirs = self._active, other._active
+        if (
+            mine is None
+            or theirs is None
+            or self._is_new_pass(mono_ns)
+            or other._is_new_pass(mono_ns)
+        ):
+            a, b = self.estimate(), other.estimate()
+            gap = (b.east_m - a.east_m, b.north_m - a.north_m)
+            return (*gap, add(a.covariance, b.covariance))
+        return (
+            theirs.recent_east_m - mine.recent_east_m,
+            theirs.recent_north_m - mine.recent_north_m,
+            add(mine.recent_covariance, theirs.recent_covariance),
+        )

@@ -1,0 +1,210 @@
+"""What a restarted flight must know, so that it does not raise the same incident as new.
+
+Only incidents the rules have confirmed are kept.  Monotonic time does not survive a reboot, so
+ages are stored; where UTC is known at both ends, the time in between is added to them.  What is
+restored begins another pass with its next look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from edge.config import AssociationConfig
+from edge.errors import SkywhistleError
+from edge.patrol.dossier import Dossier
+from edge.patrol.extent import Extent, Point
+from edge.patrol.incidents import Incidents
+from edge.patrol.passes import Settled
+from edge.patrol.told import Told
+from edge.records import IncidentState, MonoNs, Sighting
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+MAX_FILE_BYTES = 256 * 1024 * 1024
+
+
+class NotRestored(Enum):
+    """Why a flight begins with no incidents."""
+
+    NO_FILE = "no_file"
+    DAMAGED = "damaged"  # moved aside, to the same name with `.damaged`
+    OTHER_VERSION = "other_version"  # moved aside
+    OTHER_PLANE = "other_plane"  # its metres count from another origin; moved aside
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDossier:
+    """One incident on disk."""
+
+    incident_id: str  # hex
+    label: str
+    state: IncidentState
+    revision: int
+    told: Told | None
+    looks: int
+    first_age_ns: int
+    last_age_ns: int
+    told_age_ns: int
+    best_age_ns: int
+    best: Sighting
+    settled: Settled
+    scores: tuple[float, ...]
+    sizes: tuple[tuple[float, float], ...]
+    cut_size: tuple[float, float]
+    ground_amsl_m: float
+    extent: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The whole file."""
+
+    version: int
+    plane: str
+    utc_ns: int | None
+    dossiers: tuple[SavedDossier, ...]
+
+
+_FILE: TypeAdapter[Saved] = TypeAdapter(Saved)
+
+
+def save(
+    path: Path, incidents: Incidents, mono_ns: int, *, utc_ns: int | None = None, plane: str = ""
+) -> None:
+    """Write all confirmed incidents; a crash or power cut leaves the old file or the new one.
+
+    Args:
+        path: The file; its folder must exist.
+        incidents: What to keep.
+        mono_ns: Now.
+        utc_ns: Now, where it is known.
+        plane: Names the origin of the district's plane, in any words; another one at `load`
+            makes the file useless.
+
+    Raises:
+        SkywhistleError: The disk refuses.
+    """
+    kept = tuple(
+        _saved(dossier, mono_ns)
+        for dossier in incidents.dossiers()
+        if dossier.state is not IncidentState.TENTATIVE
+    )
+    content = _FILE.dump_json(Saved(VERSION, plane, utc_ns, kept))
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise SkywhistleError(
+            f"{path}: incidents were not saved ({error.strerror}); free the disk, or they may be "
+            f"reported as new after a restart"
+        ) from error
+
+
+def load(
+    path: Path, incidents: Incidents, mono_ns: int, *, utc_ns: int | None = None, plane: str = ""
+) -> int | NotRestored:
+    """Take the incidents of an earlier flight into `incidents`.
+
+    Returns:
+        How many there were, or why none could be had; this never stops a flight.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return _moved_aside(path, NotRestored.DAMAGED, f"larger than {MAX_FILE_BYTES} bytes")
+        saved = _FILE.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return NotRestored.NO_FILE
+    except OSError as error:
+        return _moved_aside(path, NotRestored.DAMAGED, str(error))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return _moved_aside(path, NotRestored.DAMAGED, f"{where} {first['msg']}")
+    if saved.version != VERSION:
+        return _moved_aside(path, NotRestored.OTHER_VERSION, f"version {saved.version}")
+    if saved.plane != plane:
+        return _moved_aside(path, NotRestored.OTHER_PLANE, f"{saved.plane!r}, now {plane!r}")
+    away_ns = max(utc_ns - saved.utc_ns, 0) if utc_ns is not None and saved.utc_ns else 0
+    then_ns = mono_ns - away_ns
+    try:
+        dossiers = [_restored(one, then_ns, incidents.association) for one in saved.dossiers]
+    except (ValueError, ZeroDivisionError) as error:
+        return _moved_aside(path, NotRestored.DAMAGED, str(error))
+    incidents.adopt(dossiers)
+    return len(dossiers)
+
+
+def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:
+    told = dossier.told
+    return SavedDossier(
+        incident_id=dossier.incident_id.hex(),
+        label=dossier.label,
+        state=dossier.state,
+        revision=dossier.revision,
+        told=told,
+        looks=dossier.looks,
+        first_age_ns=mono_ns - dossier.first_mono_ns,
+        last_age_ns=mono_ns - dossier.last_mono_ns,
+        told_age_ns=mono_ns - told.mono_ns if told is not None else 0,
+        best_age_ns=mono_ns - dossier.best.captured_mono_ns,
+        best=dossier.best,
+        settled=dossier.all_settled(),
+        scores=tuple(dossier.scores),
+        sizes=tuple(dossier.sizes),
+        cut_size=dossier.cut_size,
+        ground_amsl_m=dossier.ground_amsl_m,
+        extent=dossier.extent.corners,
+    )
+
+
+def _restored(saved: SavedDossier, mono_ns: int, association: AssociationConfig) -> Dossier:
+    incident_id = bytes.fromhex(saved.incident_id)
+    if len(incident_id) != 16 or saved.looks < 1 or not saved.scores or not saved.settled.passes:
+        raise ValueError(f"incident {saved.incident_id} is not whole")
+    dossier = Dossier(incident_id, saved.label, association)
+    dossier.looks = saved.looks
+    dossier.first_mono_ns = mono_ns - saved.first_age_ns
+    dossier.last_mono_ns = mono_ns - saved.last_age_ns
+    dossier.settled = saved.settled
+    dossier.scores.extend(saved.scores)
+    dossier.sizes.extend(saved.sizes)
+    dossier.cut_size = saved.cut_size
+    dossier.ground_amsl_m = saved.ground_amsl_m
+    best = replace(saved.best, captured_mono_ns=MonoNs(mono_ns - saved.best_age_ns))
+    dossier.restore_view(best, Extent(saved.extent))
+    told = saved.told
+    if told is not None:
+        told = replace(told, mono_ns=mono_ns - saved.told_age_ns)
+    dossier.change(saved.state, saved.revision, told)
+    dossier.bounds()  # fails here, not in flight, where the numbers make no place
+    return dossier
+
+
+def _moved_aside(path: Path, reason: NotRestored, why: str) -> NotRestored:
+    aside = path.with_name(path.name + ".damaged")
+    with contextlib.suppress(OSError):  # a disk that refuses is met again, and loudly, by `save`
+        path.replace(aside)
+    log.warning("incidents_not_restored reason=%s aside=%s why=%s", reason.value, aside, why)
+    return reason
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
