@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import cv2
+import numpy as np
 
-from edge.records import Detection, Frame, ImageArray, NoPose, Pose, Sighting
+from edge.district import District
+from edge.geo.accuracy import ce90_m, ellipse_from_covariance
+from edge.geo.locate import Unlocated
+from edge.records import Detection, Frame, ImageArray, NoGeotag, NoPose, Pose, Sighting
 
 _ANNOTATED_QUALITY = 88  # JPEG; small enough for a folder of hundreds, sharp enough to judge
 
 
+LatLon: TypeAlias = tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One frame as the loop saw it."""
+    """One frame as the loop saw it; `located` is in the order of `detections`, or empty."""
 
     frame: Frame
     detections: Sequence[Detection]
     pose: Pose | NoPose
-    sightings: Sequence[Sighting]
-    lost: Sequence[tuple[Detection, str]]  # detections without a place, and why
-    footprint: Sequence[tuple[float, float]]  # lat, lon of the frame's corners; () where none
+    located: Sequence[Sighting | Unlocated] = ()
 
 
 @dataclass(slots=True)
@@ -58,18 +63,20 @@ class FlightLog:
     ) -> None:
         self.close()
 
-    def note(self, look: Look) -> None:
+    def note(self, look: Look, district: District | None) -> None:
         """Write one look down."""
+        line = _line(look, district)
+        footprint = tuple(_footprint(look, district))
+        line["footprint"] = [[round(lat, 8), round(lon, 8)] for lat, lon in footprint]
         if self._lines is not None:
-            self._lines.write(json.dumps(_line(look)) + "\n")
+            self._lines.write(json.dumps(line) + "\n")
         if isinstance(look.pose, Pose):
             self.track.append((look.pose.lat_deg, look.pose.lon_deg))
-        if look.footprint:
-            footprint = tuple(look.footprint)
+        if footprint:
             self.footprints.append(footprint)
             if self.keep_images_every and self._n % self.keep_images_every == 0:
                 half = cv2.resize(look.frame.image_bgr, None, fx=0.5, fy=0.5)
-                self.images.append((half, footprint))
+                self.images.append((half.astype(np.uint8), footprint))
         if self.annotate:
             self._draw(look)
         self._n += 1
@@ -82,13 +89,12 @@ class FlightLog:
 
     def _draw(self, look: Look) -> None:
         image = look.frame.image_bgr.copy()
-        placed = {id(sighting.detection): sighting for sighting in look.sightings}
-        for detection in look.detections:
+        for detection, place in _pairs(look):
             x0, y0, x1, y1 = (round(value) for value in detection.box_xyxy_px)
-            sighting = placed.get(id(detection))
-            colour = (60, 200, 60) if sighting else (60, 60, 220)
+            is_placed = isinstance(place, Sighting)
+            colour = (60, 200, 60) if is_placed else (60, 60, 220)
             cv2.rectangle(image, (x0, y0), (x1, y1), colour, 2)
-            size = f" {sighting.size_m:.0f} m" if sighting else ""
+            size = f" {place.size_m:.0f} m" if isinstance(place, Sighting) else ""
             text = f"{detection.label} {detection.score:.2f}{size}"
             cv2.putText(
                 image, text, (x0, max(14, y0 - 6)), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, 2
@@ -98,10 +104,23 @@ class FlightLog:
         cv2.imwrite(str(self.folder / "frames" / name), image, quality)
 
 
-def _line(look: Look) -> dict[str, Any]:
+def _pairs(look: Look) -> Iterator[tuple[Detection, Sighting | Unlocated | None]]:
+    """Yield each detection with its place; None where the frame had no pose."""
+    located: Sequence[Sighting | Unlocated | None] = look.located
+    located = located or [None] * len(look.detections)
+    return zip(look.detections, located, strict=True)
+
+
+def _footprint(look: Look, district: District | None) -> Sequence[LatLon]:
+    if district is None or isinstance(look.pose, NoPose):
+        return ()
+    locator = district.locators[look.frame.camera_id]
+    corners = locator.footprint((look.frame.width_px, look.frame.height_px), look.pose)
+    return () if isinstance(corners, NoGeotag) else corners
+
+
+def _line(look: Look, district: District | None) -> dict[str, Any]:
     pose = look.pose
-    places = {id(sighting.detection): sighting for sighting in look.sightings}
-    reasons = {id(detection): reason for detection, reason in look.lost}
     return {
         "frame": look.frame.index,
         "camera": look.frame.camera_id,
@@ -116,27 +135,43 @@ def _line(look: Look) -> dict[str, Any]:
                 "reach_s": round(pose.reach_s, 4),
             }
         ),
-        "footprint": [[round(lat, 8), round(lon, 8)] for lat, lon in look.footprint],
+        "centre": _centre(look, district),
         "detections": [
-            _found(detection, places.get(id(detection)), reasons.get(id(detection)))
-            for detection in look.detections
+            {
+                "label": detection.label,
+                "score": round(detection.score, 3),
+                "box_xyxy_px": [round(value, 1) for value in detection.box_xyxy_px],
+                **_place(place, district),
+            }
+            for detection, place in _pairs(look)
         ],
     }
 
 
-def _found(detection: Detection, sighting: Sighting | None, reason: str | None) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "label": detection.label,
-        "score": round(detection.score, 3),
-        "box_xyxy_px": [round(value, 1) for value in detection.box_xyxy_px],
-    }
-    if sighting is None:
-        return {**line, "no_geotag": reason or "not_admitted"}
+def _centre(look: Look, district: District | None) -> dict[str, Any]:
+    """Geotag the middle of the picture: what the frame looked at, found things or not."""
+    if district is None or isinstance(look.pose, NoPose):
+        return {"no_geotag": NoGeotag.NO_POSE.value}
+    u, v = (look.frame.width_px - 1) / 2, (look.frame.height_px - 1) / 2
+    middle = Detection("", 0.0, (u, v, u, v))
+    return _place(district.locate([middle], look.frame, look.pose)[0], district)
+
+
+def _place(place: Sighting | Unlocated | None, district: District | None) -> dict[str, Any]:
+    if place is None or district is None:
+        return {"no_geotag": NoGeotag.NO_POSE.value}
+    if isinstance(place, Unlocated):
+        return {"no_geotag": place.reason.value}
+    lat_deg, lon_deg = district.plane.geodetic_from_enu(place.east_m, place.north_m)
+    pairs = zip(place.look_covariance, place.shared_covariance, strict=True)
+    east_var, cross, north_var = (look + shared for look, shared in pairs)
+    ellipse = ellipse_from_covariance((east_var, cross, north_var))
     return {
-        **line,
-        "east_m": round(sighting.east_m, 2),
-        "north_m": round(sighting.north_m, 2),
-        "width_m": round(sighting.width_m, 2),
-        "depth_m": round(sighting.depth_m, 2),
-        "ground": sighting.ground_source.value,
+        "lat_deg": round(lat_deg, 8),
+        "lon_deg": round(lon_deg, 8),
+        "ground_amsl_m": round(place.ground_amsl_m, 2),
+        "ce90_m": round(ce90_m(ellipse), 2),
+        "width_m": round(place.width_m, 2),
+        "depth_m": round(place.depth_m, 2),
+        "ground": place.ground_source.value,
     }

@@ -37,7 +37,6 @@ class Health:
     sightings: int = 0
     stored: int = 0
     lost_events: int = 0  # the guard caught something
-    outgoing_dropped: int = 0  # composed, but the mailbox took nothing for too long
     no_pose: Counter[str] = field(default_factory=Counter)
     no_geotag: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)

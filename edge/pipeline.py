@@ -13,36 +13,36 @@ from edge.stages import Stages
 
 def fly(events: Iterable[Frame | Tick], stages: Stages) -> None:
     """Turn frames into stored messages until the events end; a tick keeps time when none comes."""
+    now = MonoNs(0)
     for event in events:
         with stages.guard(event):
             if isinstance(event, Frame):
+                now = event.captured_mono_ns
                 look(event, stages)
-                report(event.captured_mono_ns, stages)
             else:
-                report(event.mono_ns, stages)
-                stages.housekeep(event.mono_ns)
+                now = event.mono_ns
+                stages.housekeep(now)
+            report(now, stages)
     with stages.guard(None):
-        stages.finish()
+        stages.finish(now)
 
 
 def look(frame: Frame, stages: Stages) -> None:
-    """Take one frame all the way to the incidents it adds to."""
+    """Take one frame all the way to the incidents that it adds to."""
     detections = stages.detect(frame)
     pose = stages.poses.at(frame.captured_mono_ns)
     if isinstance(pose, NoPose):
         stages.health.no_pose[pose.value] += 1
+        stages.note(frame, detections, pose)
         return
     district = stages.district(pose)
     located = district.locate(detections, frame, pose)
-    sightings = district.admit(located)
-    joined = district.incidents.add(sightings, frame.captured_mono_ns)
-    stages.keep_pictures(frame, joined)
+    district.incidents.add(stages.admit(located, district), frame.captured_mono_ns)
+    stages.keep_pictures(frame, district)
+    stages.note(frame, detections, pose, located)
 
 
-def report(now_mono_ns: MonoNs, stages: Stages) -> None:
-    """Store what is due; a message leaves the list only when the mailbox has it."""
-    for verdict in stages.due(now_mono_ns):  # mostly none
-        stages.outgoing.append(stages.compose(verdict))
-    while stages.outgoing:
-        stages.store(stages.outgoing[0])
-        stages.outgoing.popleft()
+def report(now: MonoNs, stages: Stages) -> None:
+    """Store the alerts that are due; what the mailbox refuses is due again later."""
+    for verdict in stages.due(now):  # mostly none
+        stages.store(verdict, now)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.capture.flight import RecordedFlight
+from edge.capture.recording import RecordedFlight
 from edge.capture.telemetry import Telemetry
 from edge.config import AutopilotConfig, CameraConfig, PatrolConfig, RuleConfig
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog
 from edge.pipeline import fly
 from edge.records import Frame, MonoNs, Tick
+from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.settings import Settings, read_settings
 from edge.stages import Stages, build_stages
@@ -33,8 +34,7 @@ class ReplayClock:
 
     def hand(self, event: Frame | Tick) -> None:
         """Note that the loop gets this event now."""
-        is_frame = isinstance(event, Frame)
-        self._event_mono_ns = event.captured_mono_ns if is_frame else event.mono_ns
+        self._event_mono_ns = event.captured_mono_ns if isinstance(event, Frame) else event.mono_ns
         self._handed_ns = time.monotonic_ns()
 
     def now(self) -> MonoNs:
@@ -67,10 +67,10 @@ def replay(request: ReplayRequest) -> ReplayResult:
     """Fly a recorded flight and return what was seen; the mailbox stays open."""
     settings, flight = request.settings, request.flight
     telemetry = Telemetry(settings.patrol.autopilot)
-    mailbox = Mailbox.open(settings.patrol.mailbox)
+    mailbox = Mailbox(settings.patrol.mailbox, Clocks())
     clock = ReplayClock()
     log = FlightLog(request.out, annotate=request.annotate)
-    stages = build_stages(settings, telemetry, mailbox, now=clock.now, observer=log)
+    stages = build_stages(settings, telemetry, mailbox, now=clock.now, flight_log=log)
     started_ns = time.monotonic_ns()
 
     def paced() -> Iterator[Frame | Tick]:

@@ -1,0 +1,79 @@
+"""What depends on the local plane, and so on the first fix: places, zones, rules, incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge.config import CameraConfig, PatrolConfig
+from edge.geo.camera import read_intrinsics
+from edge.geo.locate import Locator, Unlocated
+from edge.geo.mount import read_mount
+from edge.geo.place import places_of_labels
+from edge.geo.plane import LocalPlane, load_or_create_origin
+from edge.patrol import snapshot
+from edge.patrol.codes import read_event_codes
+from edge.patrol.grid import Grid
+from edge.patrol.incidents import Incidents
+from edge.patrol.rules import RuleBook, Rules
+from edge.patrol.zones import Zones
+from edge.records import Detection, Frame, Pose, Sighting
+from edge.settings import Settings
+
+INCIDENTS_FILE = "incidents.json"
+
+
+@dataclass(frozen=True, slots=True)
+class District:
+    """The patrolled place: its plane, what locates in it, what counts in it, what is known."""
+
+    plane: LocalPlane
+    locators: Mapping[str, Locator]
+    rules: Rules
+    incidents: Incidents
+
+    def locate(
+        self, detections: Sequence[Detection], frame: Frame, pose: Pose
+    ) -> list[Sighting | Unlocated]:
+        """Give each detection its place, or the reason why it has none."""
+        return self.locators[frame.camera_id].locate(detections, frame, pose)
+
+
+def open_district(settings: Settings, pose: Pose, new_id: Callable[[], bytes]) -> District:
+    """Open the district where the first pose is, with the incidents of earlier flights."""
+    patrol = settings.patrol
+    plane = load_or_create_origin(patrol.state_dir, patrol.district, (pose.lat_deg, pose.lon_deg))
+    incidents = Incidents(patrol.association, new_id)
+    snapshot.load(patrol.state_dir / INCIDENTS_FILE, incidents, pose.mono_ns)
+    return District(
+        plane=plane,
+        locators={camera.id: _locator(camera, patrol, plane) for camera in patrol.camera},
+        rules=Rules(rule_book(patrol, plane)),
+        incidents=incidents,
+    )
+
+
+def rule_book(patrol: PatrolConfig, plane: LocalPlane) -> RuleBook:
+    """Read the rules with all that they refer to.
+
+    Raises:
+        ConfigError: A zone, grid or code file is not usable.
+    """
+    district = patrol.district
+    return RuleBook(
+        rules=patrol.rule,
+        zones=Zones.read(patrol.zone, plane.enu_from_geodetic),
+        grid=Grid.read(district.grid, district.grid_id_property, plane.enu_from_geodetic),
+        codes=read_event_codes(district.event_codes),
+    )
+
+
+def _locator(camera: CameraConfig, patrol: PatrolConfig, plane: LocalPlane) -> Locator:
+    return Locator(
+        read_intrinsics(camera.calibration),
+        read_mount(camera.mount),
+        plane,
+        accuracy=patrol.accuracy,
+        ground=patrol.ground,
+        places=places_of_labels(patrol.rule),
+    )

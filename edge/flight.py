@@ -1,0 +1,186 @@
+"""`skywhistle flight`: the loop on a live aircraft, from opening the wires to closing them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from edge import __version__
+from edge.capture.events import events
+from edge.capture.link import MavlinkLink
+from edge.capture.streams import VideoStream
+from edge.capture.telemetry import Telemetry
+from edge.capture.video import open_video
+from edge.capture.video_records import VideoSource, VideoState
+from edge.config import CameraConfig, PatrolConfig
+from edge.errors import MailboxError
+from edge.pipeline import fly
+from edge.protocol.status import FlightStatus, LinkState
+from edge.records import AlertKind, Frame, MonoNs, Tick
+from edge.report.clocks import Clocks
+from edge.report.mailbox import Mailbox
+from edge.report.rolelock import RoleLock
+from edge.settings import Settings
+from edge.stages import Stages, Stored, build_stages
+
+log = logging.getLogger(__name__)
+
+_THERMAL_ZONES = Path("/sys/class/thermal")
+_MILLIDEGREES = 1000.0
+
+
+@dataclass(slots=True)
+class Watch:
+    """What happens beside the loop's verbs: status, reload, a change worth a log line."""
+
+    settings: Settings
+    stages: Stages
+    link: MavlinkLink
+    sources: Sequence[VideoSource]
+    mailbox: Mailbox
+    reload: threading.Event
+    _config_mtime_ns: int = 0
+    _status_due_ns: int = 0
+    _states: dict[str, VideoState] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._config_mtime_ns = self._mtime_ns()
+
+    def pass_through(self, stream: Iterator[Frame | Tick]) -> Iterator[Frame | Tick]:
+        """Hand every event on; at ticks, look around."""
+        for event in stream:
+            yield event
+            if isinstance(event, Tick):
+                self.look_around(event.mono_ns)
+
+    def look_around(self, mono_ns: MonoNs) -> None:
+        """Reload a changed config, log a camera's change of state, tell the status."""
+        if self.reload.is_set() or self._mtime_ns() != self._config_mtime_ns:
+            self.reload.clear()
+            self._config_mtime_ns = self._mtime_ns()
+            self.stages.reload()
+        for source in self.sources:
+            health = source.health()
+            if self._states.get(source.camera_id) != health.state:
+                self._states[source.camera_id] = health.state
+                log.info(
+                    "camera_changed camera=%s state=%s size=%dx%d decoder=%s error=%s",
+                    source.camera_id,
+                    health.state.value,
+                    health.width_px,
+                    health.height_px,
+                    health.decoder,
+                    health.last_error,
+                )
+        if mono_ns >= self._status_due_ns:
+            self._status_due_ns = mono_ns + int(self.settings.patrol.status.interval_s * 1e9)
+            self._tell_status(mono_ns)
+
+    def _tell_status(self, mono_ns: MonoNs) -> None:
+        try:
+            self.mailbox.set_flight_status(self.status(mono_ns))
+        except MailboxError as error:  # a full disk: the flight goes on, the next try is soon
+            log.warning("status_not_stored reason=%s", error)
+
+    def status(self, mono_ns: MonoNs) -> FlightStatus:
+        """Gather what the drone says of itself."""
+        health = self.stages.health
+        detectors = list(self.stages.detectors.values())
+        return FlightStatus(
+            version=__version__,
+            model_hash=detectors[0].model_hash,
+            config_hash=self.stages.settings.config_hash,
+            frame_rate_hz=sum(source.health().rate_hz for source in self.sources),
+            inference_rate_hz=health.frame_rate.hz(mono_ns),
+            frames_dropped=sum(source.health().dropped for source in self.sources),
+            detections=health.detections,
+            alerts=health.stored,
+            link=LinkState.UP if self.link.health().connected else LinkState.DOWN,
+            temperature_c=hottest_c(),
+            note=self._worst(),
+        )
+
+    def _worst(self) -> str:
+        """Name the worst thing that is wrong, "" where nothing is."""
+        for detector in self.stages.detectors.values():
+            if not detector.provider_is_as_asked:
+                return f"provider {detector.provider_got}"
+        for source in self.sources:
+            state = source.health().state
+            if state in {VideoState.LOST, VideoState.FROZEN, VideoState.BLACK}:
+                return f"camera {source.camera_id} {state.value}"
+        if not self.link.health().connected:
+            return "no autopilot"
+        return self.stages.health.last_error[:32]
+
+    def _mtime_ns(self) -> int:
+        try:
+            return self.settings.path.stat().st_mtime_ns
+        except OSError:  # an editor is replacing it: look again at the next tick
+            return self._config_mtime_ns
+
+
+def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Event) -> None:
+    """Fly until `stop`, or until every camera was a file that has ended.
+
+    Raises:
+        ConfigError, ModelError: Nothing was opened.
+        RoleTakenError: Another flight uses this mailbox.
+        VideoError, TelemetryError: A source or link can never open as configured.
+    """
+    patrol = settings.patrol
+    with ExitStack() as stack:
+        stack.enter_context(RoleLock(patrol.mailbox.path, "flight"))
+        telemetry = Telemetry(patrol.autopilot)
+        clocks = Clocks(utc_ns=lambda: telemetry.utc(_mono_ns()).utc_ns)
+        mailbox = stack.enter_context(Mailbox(patrol.mailbox, clocks))
+        link = MavlinkLink(patrol.autopilot, telemetry)
+        stages = build_stages(
+            settings, telemetry, mailbox, now=_mono_ns, on_stored=_announcer(patrol, link)
+        )
+        link.start()
+        stack.callback(link.close)
+        sources = [
+            open_video(camera, partial(announced_stream, camera, link)) for camera in patrol.camera
+        ]
+        watch = Watch(settings, stages, link, sources, mailbox, reload)
+        log.info("flight_started drone=%s cameras=%d", patrol.drone_id, len(sources))
+        fly(watch.pass_through(events(sources, stop)), stages)
+        watch.look_around(_mono_ns())
+    log.info("flight_ended frames=%d alerts=%d", stages.health.frames, stages.health.stored)
+
+
+def announced_stream(camera: CameraConfig, link: MavlinkLink) -> VideoStream | None:
+    """Choose which announced stream a camera with source `mavlink` plays; None: none yet."""
+    streams = link.video_streams()
+    wanted = camera.mavlink_stream
+    return next((s for s in streams if wanted in (0, s.stream_id)), None)
+
+
+def hottest_c() -> float | None:
+    """Read the hottest thermal zone; None where the computer has none."""
+    readings = []
+    for zone in _THERMAL_ZONES.glob("thermal_zone*/temp"):
+        try:
+            readings.append(int(zone.read_text()) / _MILLIDEGREES)
+        except (OSError, ValueError):  # a zone that is switched off answers with an error
+            continue
+    return max(readings, default=None)
+
+
+def _announcer(patrol: PatrolConfig, link: MavlinkLink) -> Callable[[Stored], None]:
+    def announce(stored: Stored) -> None:
+        if patrol.autopilot.statustext and stored.alert.kind is AlertKind.NEW:
+            link.say(f"{stored.alert.rule}: {stored.alert.label}", severity=4)
+
+    return announce
+
+
+def _mono_ns() -> MonoNs:
+    return MonoNs(time.monotonic_ns())

@@ -1,0 +1,282 @@
+"""What the loop flies with: the steps, set up from the config and joined to one another.
+
+`pipeline.py` reads as verbs because this file knows which object each verb belongs to.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge.config import PatrolConfig
+from edge.district import INCIDENTS_FILE, District, open_district, rule_book
+from edge.errors import ConfigError, MailboxError
+from edge.flightlog import FlightLog, Look
+from edge.geo.accuracy import ellipse_from_covariance
+from edge.geo.camera import read_intrinsics
+from edge.geo.locate import Unlocated
+from edge.geo.mount import read_mount
+from edge.geo.plane import LocalPlane
+from edge.health import Health
+from edge.patrol import snapshot
+from edge.protocol.messages import MessageKind, Stamp, seal
+from edge.records import (
+    Alert,
+    Detection,
+    Frame,
+    MonoNs,
+    NoPose,
+    Pose,
+    Sighting,
+    Tick,
+    UtcTime,
+    Verdict,
+)
+from edge.report.compose import AlertContext, compose_alert
+from edge.report.evidence import EvidenceKeeper
+from edge.report.mailbox import Mailbox
+from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
+from edge.settings import Settings, read_settings, restart_needed
+from edge.vision.detector import OnnxDetector
+from edge.vision.manifest import read_manifest
+
+log = logging.getLogger(__name__)
+
+_SAVE_EVERY_NS = 5_000_000_000  # a restart in the air forgets at most this much of the looks
+
+
+class PoseSource(Protocol):
+    """Tells where the vehicle was and what time it was; `Telemetry` does."""
+
+    def at(self, mono_ns: MonoNs) -> Pose | NoPose: ...
+
+    def utc(self, mono_ns: MonoNs) -> UtcTime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An alert that the mailbox has accepted."""
+
+    alert: Alert
+    seq: int
+    n_bytes: int  # of the MQTT payload
+
+
+@dataclass(slots=True)
+class Stages:
+    """The steps of one flight and what they share."""
+
+    settings: Settings
+    detectors: Mapping[str, OnnxDetector]
+    poses: PoseSource
+    mailbox: Mailbox
+    evidence: EvidenceKeeper
+    now: Callable[[], MonoNs]
+    on_stored: Callable[[Stored], None]
+    log: FlightLog | None = None
+    health: Health = field(default_factory=Health)
+    _district: District | None = None
+    _saved_ns: int = 0
+
+    # --- verbs of the loop ------------------------------------------------------------------------
+
+    @contextmanager
+    def guard(self, event: Frame | Tick | None) -> Iterator[None]:
+        """Lose one event, count it, go on: the one place where any exception is caught."""
+        try:
+            yield
+        except Exception as error:
+            self.health.lost_events += 1
+            what = f"{type(error).__name__}: {error}"
+            if what != self.health.last_error:  # changes, not repetition
+                log.exception("event_lost event=%s", type(event).__name__)
+            self.health.last_error = what
+
+    def detect(self, frame: Frame) -> list[Detection]:
+        """Run the camera's detector and count what it did."""
+        health, detector = self.health, self.detectors[frame.camera_id]
+        health.frames += 1
+        health.frame_rate.count(frame.captured_mono_ns)
+        detections = detector.detect(frame.image_bgr)
+        health.inferences += 1
+        health.inference_s.append(detector.last_inference_s)
+        health.detections += len(detections)
+        return detections
+
+    def district(self, pose: Pose) -> District:
+        """Return the district; the first pose ever may have to say where its origin is."""
+        if self._district is None:
+            self._district = open_district(self.settings, pose, self._new_incident_id)
+        return self._district
+
+    def admit(self, located: Sequence[Sighting | Unlocated], district: District) -> list[Sighting]:
+        """Keep the sightings that a rule wants; count why others have no place."""
+        admitted = []
+        for item in located:
+            if isinstance(item, Unlocated):
+                self.health.no_geotag[item.reason.value] += 1
+            elif district.rules.admits(item):
+                admitted.append(item)
+        self.health.sightings += len(admitted)
+        return admitted
+
+    def keep_pictures(self, frame: Frame, district: District) -> None:
+        """Keep the crop of each incident whose best look this frame is."""
+        for dossier in district.incidents.touched():
+            best = dossier.best
+            if best.frame_index == frame.index and best.camera_id == frame.camera_id:
+                self.evidence.offer(dossier.incident_id, frame, best)
+
+    def due(self, now_mono_ns: MonoNs) -> list[Verdict]:
+        """Return the alerts that are due; none before the first pose."""
+        district = self._district
+        return [] if district is None else district.rules.due(district.incidents, now_mono_ns)
+
+    def store(self, verdict: Verdict, now_mono_ns: MonoNs) -> None:
+        """Put an alert and its picture into the mailbox; what it refuses is tried again later."""
+        district = self._district
+        if district is None:
+            return
+        alert, messages = self._messages(verdict, district.plane)
+        try:
+            seqs = self.mailbox.put_all(messages)
+        except MailboxError:
+            district.rules.refused(verdict, district.incidents, now_mono_ns)
+            raise
+        health = self.health
+        health.stored += 1
+        health.verdicts[verdict.kind.name.lower()] += 1
+        health.frame_to_outbox_s.append((self.now() - now_mono_ns) * 1e-9)
+        stamp = Stamp(self.mailbox.epoch, seqs[0])
+        n_bytes = len(seal(MessageKind.ALERT, stamp, messages[0].body))
+        self.on_stored(Stored(alert, seqs[0], n_bytes))
+
+    def note(
+        self, frame: Frame, seen: Sequence[Detection], pose: Pose | NoPose,
+        located: Sequence[Sighting | Unlocated] = (),
+    ) -> None:  # fmt: skip
+        """Let a replay write the look down; in flight there is no log."""
+        if self.log is not None:
+            self.log.note(Look(frame, seen, pose, located), self._district)
+
+    def housekeep(self, mono_ns: MonoNs) -> None:
+        """Keep the incidents on disk, so that a restart in the air repeats no alert."""
+        if mono_ns - self._saved_ns >= _SAVE_EVERY_NS:
+            self.save(mono_ns)
+
+    def finish(self, mono_ns: MonoNs) -> None:
+        """End the flight: say `end` for what was followed, keep what is known."""
+        if self._district is not None:
+            for verdict in self._district.rules.finish(self._district.incidents, mono_ns):
+                self.store(verdict, mono_ns)
+            self.save(mono_ns)
+
+    # --- what only a restart or a reload needs ----------------------------------------------------
+
+    def save(self, mono_ns: MonoNs) -> None:
+        """Write the incidents to the state folder."""
+        self._saved_ns = mono_ns
+        if self._district is not None:
+            path = self.settings.patrol.state_dir / INCIDENTS_FILE
+            snapshot.save(path, self._district.incidents, mono_ns)
+
+    def reload(self) -> None:
+        """Take over changed rules and zones, all or nothing; say what needs a restart."""
+        try:
+            fresh = read_settings(self.settings.path)
+            book = None if self._district is None else rule_book(fresh.patrol, self._district.plane)
+        except ConfigError as error:
+            log.error("reload_refused reason=%s", str(error).replace("\n", "; "))
+            return
+        if late := restart_needed(self.settings.patrol, fresh.patrol):
+            log.warning("reload_partial restart_needed=%s", ",".join(late))
+        patrol = self.settings.patrol.model_copy(
+            update={"rule": fresh.patrol.rule, "zone": fresh.patrol.zone}
+        )
+        self.settings = Settings(patrol, self.settings.path, fresh.config_hash)
+        _lower_to_rules(self.detectors.values(), patrol)
+        if self._district is not None and book is not None:
+            self._district.rules.reload(book)
+        log.info("reloaded config_hash=%s", fresh.config_hash.hex())
+
+    def _new_incident_id(self) -> bytes:
+        """Make a UUID of version 7 (RFC 9562): milliseconds first, so that ids sort by time."""
+        utc_ns = self.poses.utc(self.now()).utc_ns or 0
+        value = (utc_ns // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+        value = value & ~(0xF << 76) | 0x7 << 76
+        return (value & ~(0x3 << 62) | 0x2 << 62).to_bytes(16, "big")
+
+    def _messages(self, verdict: Verdict, plane: LocalPlane) -> tuple[Alert, list[Outgoing]]:
+        best = verdict.incident.best
+        picture = self.evidence.store(verdict.incident.incident_id)
+        place = plane.geodetic_from_enu(verdict.incident.east_m, verdict.incident.north_m)
+        alert = compose_alert(
+            verdict,
+            AlertContext(
+                place_lat_lon_deg=place,
+                ellipse=ellipse_from_covariance(verdict.incident.covariance),
+                time=self.poses.utc(best.captured_mono_ns),
+                frame_size=self.evidence.frame_size(best.camera_id),
+                model_hash=self.detectors[best.camera_id].model_hash,
+                config_hash=self.settings.config_hash,
+                evidence_hash=picture.sha256_8 if picture else b"",
+            ),
+        )
+        messages = [outgoing_alert(alert)]
+        if picture is not None and picture.is_new:
+            messages.append(outgoing_evidence(alert, picture.path))
+        return alert, messages
+
+
+def build_stages(
+    settings: Settings,
+    poses: PoseSource,
+    mailbox: Mailbox,
+    *,
+    now: Callable[[], MonoNs],
+    flight_log: FlightLog | None = None,
+    on_stored: Callable[[Stored], None] = lambda _stored: None,
+) -> Stages:
+    """Load models and calibrations, and refuse at once what could only fail in the air.
+
+    Raises:
+        ConfigError: A calibration, mount, zone, grid or code file is not usable.
+        ModelError: A model does not load or is not what its manifest says.
+    """
+    patrol = settings.patrol
+    for camera in patrol.camera:
+        read_intrinsics(camera.calibration)
+        read_mount(camera.mount)
+    rule_book(patrol, LocalPlane(0.0, 0.0))  # reads zones, grid and codes
+    detectors = {
+        camera.id: OnnxDetector(read_manifest(camera.model), patrol.inference)
+        for camera in patrol.camera
+    }
+    _lower_to_rules(detectors.values(), patrol)
+    for detector in detectors.values():
+        detector.warm_up()
+    return Stages(
+        settings=settings,
+        detectors=detectors,
+        poses=poses,
+        mailbox=mailbox,
+        evidence=EvidenceKeeper(patrol.evidence),
+        now=now,
+        on_stored=on_stored,
+        log=flight_log,
+    )
+
+
+def _lower_to_rules(detectors: Iterable[OnnxDetector], patrol: PatrolConfig) -> None:
+    """Let each detector give what the most curious rule on its labels asks for, and no more."""
+    for detector in detectors:
+        scores = [
+            rule.min_score
+            for rule in patrol.rule
+            if not set(rule.labels).isdisjoint(detector.labels)
+        ]
+        detector.min_score = min(scores, default=1.0)
