@@ -6,6 +6,7 @@ word on each incident), `detections.jsonl` (one line a frame), `summary.json`, `
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,8 +22,10 @@ from edge.records import Frame, MonoNs, Tick
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.settings import Settings, read_settings
-from edge.stages import Stages, build_stages
+from edge.stages import Stages, Stored, build_stages
 from edge.vision.manifest import read_manifest
+
+_BACKDROP_FRAMES = 80  # half-size frames kept for the map: some 50 MB at 720p
 
 
 @dataclass(slots=True)
@@ -50,7 +53,9 @@ class ReplayRequest:
     settings: Settings
     out: Path
     annotate: bool = False
-    on_event: Callable[[Frame | Tick, Stages], None] = field(default=lambda _event, _stages: None)
+    backdrop: bool = True  # keep some frames for the map
+    on_event: Callable[[Frame | Tick], None] = field(default=lambda _event: None)
+    on_stored: Callable[[Stored], None] = field(default=lambda _stored: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class ReplayResult:
     stages: Stages
     log: FlightLog
     mailbox: Mailbox
+    stored: tuple[Stored, ...]  # every alert, in the order of their seq
     wall_s: float
 
 
@@ -69,19 +75,59 @@ def replay(request: ReplayRequest) -> ReplayResult:
     telemetry = Telemetry(settings.patrol.autopilot)
     mailbox = Mailbox(settings.patrol.mailbox, Clocks())
     clock = ReplayClock()
-    log = FlightLog(request.out, annotate=request.annotate)
-    stages = build_stages(settings, telemetry, mailbox, now=clock.now, flight_log=log)
+    log = FlightLog(
+        request.out,
+        annotate=request.annotate,
+        keep_images_every=_backdrop_every(flight) if request.backdrop else 0,
+    )
+    stored: list[Stored] = []
+
+    def on_stored(one: Stored) -> None:
+        stored.append(one)
+        request.on_stored(one)
+
+    stages = build_stages(
+        settings, telemetry, mailbox, now=clock.now, flight_log=log, on_stored=on_stored
+    )
     started_ns = time.monotonic_ns()
 
     def paced() -> Iterator[Frame | Tick]:
         for event in flight.events(telemetry.feed):
             clock.hand(event)
             yield event
-            request.on_event(event, stages)
+            request.on_event(event)
 
     fly(paced(), stages)
     log.close()
-    return ReplayResult(stages, log, mailbox, (time.monotonic_ns() - started_ns) * 1e-9)
+    wall_s = (time.monotonic_ns() - started_ns) * 1e-9
+    return ReplayResult(stages, log, mailbox, tuple(stored), wall_s)
+
+
+def fresh_folder(out: Path) -> None:
+    """Make the results folder, empty of an earlier replay's results and of nothing else.
+
+    Raises:
+        ConfigError: The folder holds files that no replay writes; nothing was removed.
+    """
+    ours = {"mailbox.db", "mailbox.db-wal", "mailbox.db-shm", "alerts.geojson", "summary.json"}
+    ours |= {"detections.jsonl", "map.png", "frames", "evidence", "state", "desk.db"}
+    ours |= {"desk.db-wal", "desk.db-shm", "patrol.toml", "alerts.csv", "uplink.log"}
+    if out.exists():
+        foreign = sorted(
+            path.name
+            for path in out.iterdir()
+            if path.name not in ours and not path.name.startswith("mailbox.db")
+        )
+        if foreign:
+            raise ConfigError(
+                f"{out}: holds {foreign[0]}, which no replay writes; give an empty --out folder"
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+
+
+def _backdrop_every(flight: RecordedFlight) -> int:
+    return max(1, (flight.n_frames() or 0) // _BACKDROP_FRAMES)
 
 
 def replay_settings(

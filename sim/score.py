@@ -42,6 +42,15 @@ class TruthThing:
     centre_north_m: float
     seen_frames: int
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the camera saw it often enough to ask for an alert."""
+        return self.seen_frames >= MIN_SEEN_FRAMES
+
+    def points(self) -> list[tuple[float, float]]:
+        """Return the outline's corners, metres east and north of the truth's origin."""
+        return [(float(east), float(north)) for east, north in self.outline.exterior.coords]
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -131,9 +140,9 @@ def read_truth(path: Path) -> Truth:
 def score(alerts: Iterable[ScoredAlert], truth: Truth) -> Score:
     """Match alerts to truth, nearest pairs first, one alert to one thing."""
     alerts = list(alerts)
-    shown = [t for t in truth.things if t.is_violation and t.seen_frames >= MIN_SEEN_FRAMES]
+    shown = [t for t in truth.things if t.is_violation and t.is_shown]
     # A violation that was barely in the picture is neither asked for nor held against an alert.
-    barely = [t for t in truth.things if t.is_violation and t.seen_frames < MIN_SEEN_FRAMES]
+    barely = [t for t in truth.things if t.is_violation and not t.is_shown]
     pairs = sorted(
         (
             (_distance_m(alert, thing, truth), i, j)

@@ -1,0 +1,68 @@
+"""`skywhistle replay`: a recorded flight through the very same pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from edge.records import Frame, Tick
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(replay)
+
+
+def replay(
+    flight: Path = typer.Argument(..., help="A folder with flight.toml."),
+    config: Path | None = typer.Option(None, help="A patrol.toml; else the one the flight names."),
+    model: Path | None = typer.Option(None, help="A model's folder; alone: every label counts."),
+    out: Path = typer.Option(Path("out/replay"), help="Results; what was there is replaced."),
+    frames: bool = typer.Option(False, "--frames", help="Also write annotated frames."),
+) -> None:
+    """Fly a recorded flight through the pipeline, faster than real time where it can."""
+    from edge.capture.recording import open_flight
+    from edge.cli.results import FlightResults, newest_words, write_results
+    from edge.replay import ReplayRequest, fresh_folder, replay_settings
+    from edge.replay import replay as fly
+
+    console = Console(stderr=True)
+    recorded = open_flight(flight)
+    fresh_folder(out)
+    settings = replay_settings(recorded, out, config, model)
+    with progress_bar(console) as progress:
+        task = progress.add_task(recorded.spec.name, total=recorded.n_frames())
+
+        def on_event(event: Frame | Tick) -> None:
+            if isinstance(event, Frame):
+                progress.advance(task)
+
+        result = fly(ReplayRequest(recorded, settings, out, annotate=frames, on_event=on_event))
+    results = FlightResults(
+        recorded=recorded,
+        health=result.stages.health,
+        log=result.log,
+        stored=result.stored,
+        alerts=newest_words(one.alert for one in result.stored),
+        outbox_left=result.mailbox.queue_state().queued,
+        wall_s=result.wall_s,
+    )
+    summary = write_results(results, out, title=f"Replay: {recorded.spec.name}")
+    result.mailbox.close()
+    console.print(summary.table())
+    console.print(f"results in {out}")
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return the bar that every flight is shown with."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TextColumn("frames"),
+        TimeElapsedColumn(),
+        console=console,
+    )
