@@ -37,6 +37,7 @@ from edge.vision.scan import refuse_what_must_not_run
 from edge.vision.sniff import Sniffed, make_head, names_from_metadata, sniff
 
 MODEL_FILE = "detector.onnx"
+UNKNOWN_LICENCE = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,6 @@ class Overrides:
     layout: LayoutName | None = None
     strides: tuple[int, ...] | None = None
     labels: tuple[str, ...] | None = None
-    licence: str | None = None
     width_px: int | None = None  # of a model whose input may have any size
     height_px: int | None = None
     colour: ColourName | None = None
@@ -96,6 +96,7 @@ def adopt_model(
     onnx_path: Path,
     into_folder: Path,
     name: str | None = None,
+    licence: str = UNKNOWN_LICENCE,
     overrides: Overrides = Overrides(),
 ) -> ModelManifest:
     """Copy a model into a folder of its own and write the manifest that reads it.
@@ -106,6 +107,7 @@ def adopt_model(
         onnx_path: The file.
         into_folder: Becomes the model's folder; made if missing.
         name: Of the model; the file's stem if None.
+        licence: SPDX name; if unknown, what the file's metadata says.
         overrides: What the person knows better.
 
     Raises:
@@ -127,7 +129,7 @@ def adopt_model(
             name=(name or onnx_path.stem)[:64],
             file=MODEL_FILE,
             sha256=sha256(data).hexdigest(),
-            licence=overrides.licence or seen.metadata.get("license") or "unknown",
+            licence=_licence(licence, seen.metadata),
             labels=_labels(seen, overrides, onnx_path),
             input=_input_table(seen, overrides),
             head=HeadTable(layout=seen.head.layout, strides=seen.head.strides),
@@ -228,6 +230,11 @@ def _look_at_output(
 def _usual_strides(layout: LayoutName) -> tuple[int, ...]:
     usual: tuple[int, ...] = HeadTable(layout=layout).strides
     return usual
+
+
+def _licence(given: str, metadata: Mapping[str, str]) -> str:
+    stated = metadata.get("license", "").strip()
+    return stated if given == UNKNOWN_LICENCE and stated else given
 
 
 def _labels(seen: _Look, overrides: Overrides, path: Path) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ class OnnxDetector:
     Attributes:
         manifest: What the model is.
         labels: Class names by index.
+        min_score: Candidates below are not looked at; may be changed between two calls.
         model_hash: First 8 bytes of the file's SHA-256.
         provider_asked: The first of the configured providers.
         provider_got: The provider that runs.

@@ -29,8 +29,8 @@ class ModelProbe:
     labels: tuple[str, ...]
     provider_asked: str
     provider_got: str
-    inference_s: float  # median of a few runs after warming up
-    detect_s: float  # the same with preprocessing and decoding of a 720p picture
+    inference_ms: float  # median of a few runs after warming up
+    detect_ms: float  # the same with preprocessing and decoding of a 720p picture
 
     @property
     def provider_is_as_asked(self) -> bool:
@@ -64,6 +64,6 @@ def probe_model(folder: Path, inference: InferenceConfig) -> ModelProbe:
         labels=manifest.labels,
         provider_asked=detector.provider_asked,
         provider_got=detector.provider_got,
-        inference_s=statistics.median(inferences),
-        detect_s=statistics.median(wholes),
+        inference_ms=1e3 * statistics.median(inferences),
+        detect_ms=1e3 * statistics.median(wholes),
     )

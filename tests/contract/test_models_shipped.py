@@ -18,7 +18,8 @@ FOLDERS = sorted(path.parent for path in MODELS.glob("*/model.toml"))
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_shipped_model_loads_runs_and_may_be_given_away(folder: Path) -> None:
     """Hash, layout and labels agree with the file, a grey picture holds nothing, and the licence
-    is the project's own."""
+    is the project's own.
+    """
     manifest = read_manifest(folder)
     detector = OnnxDetector(manifest, InferenceConfig(threads=1))
     detector.warm_up()

@@ -100,7 +100,7 @@ def written(folder: Path, data: bytes, name: str = "their model.onnx") -> Path:
 def test_an_adopted_model_flies(tmp_path: Path) -> None:
     """Adopted by looking at it alone, a model loads from its folder and finds what is there."""
     path = written(tmp_path, cell_model())
-    adopt_model(path, tmp_path / "eye", "eye", Overrides(labels=("bright",), licence="MIT"))
+    adopt_model(path, tmp_path / "eye", "eye", "MIT", Overrides(labels=("bright",)))
     manifest = read_manifest(tmp_path / "eye")
     assert (manifest.name, manifest.licence, manifest.head.strides) == ("eye", "MIT", (8,))
     frame = np.zeros((128, 256, 3), np.uint8)
@@ -138,7 +138,9 @@ def test_the_input_is_guessed_from_the_layouts_own_code(
     """Each family normalises in its own way; the manifest says which was taken."""
     data = constant_model([np.zeros(shape) for shape in outputs])
     labels = tuple(f"c{index}" for index in range(81))
-    got = adopt_model(written(tmp_path, data), tmp_path / "e", None, Overrides(labels=labels)).input
+    got = adopt_model(
+        written(tmp_path, data), tmp_path / "e", overrides=Overrides(labels=labels)
+    ).input
     assert (got.colour, got.resize, got.scale, got.mean[0]) == (colour, resize, scale, mean)
 
 
@@ -147,7 +149,7 @@ def test_overrides_win_over_the_look(tmp_path: Path) -> None:
     shapes = [(1, n, w) for n in (64, 16, 4) for w in (80, 32)]
     path = written(tmp_path, constant_model([np.zeros(shape) for shape in shapes]))
     given = Overrides(colour="rgb", resize="letterbox_centre", min_score=0.4)
-    manifest = adopt_model(path, tmp_path / "e", None, given)
+    manifest = adopt_model(path, tmp_path / "e", overrides=given)
     assert manifest.input.mean == (123.675, 116.28, 103.53)
     assert (manifest.input.resize, manifest.thresholds.min_score) == ("letterbox_centre", 0.4)
 
@@ -158,7 +160,7 @@ def test_open_sizes_are_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, data)
     with pytest.raises(ModelLayoutError, match="width_px and height_px"):
         adopt_model(path, tmp_path / "e")
-    manifest = adopt_model(path, tmp_path / "e", None, Overrides(width_px=64, height_px=64))
+    manifest = adopt_model(path, tmp_path / "e", overrides=Overrides(width_px=64, height_px=64))
     assert (manifest.input.width_px, manifest.head.layout) == (64, "yolov8")
     stated = constant_model([np.zeros((1, 84, 84))], (1, 3, "h", "w"), {"imgsz": "[64, 64]"})
     assert adopt_model(written(tmp_path, stated), tmp_path / "f").input.height_px == 64
@@ -222,6 +224,6 @@ def test_an_impossible_override_is_refused(tmp_path: Path) -> None:
     """A layout that the shapes contradict, or a value out of range, is named."""
     path = written(tmp_path, constant_model([np.zeros((1, 84, 84))]))
     with pytest.raises(ModelLayoutError, match=r"\[1, 84, 84\].*'gfl'"):
-        adopt_model(path, tmp_path / "eye", None, Overrides(layout="gfl"))
+        adopt_model(path, tmp_path / "eye", overrides=Overrides(layout="gfl"))
     with pytest.raises(ModelManifestError, match="min_score = 7"):
-        adopt_model(path, tmp_path / "eye", None, Overrides(min_score=7.0))
+        adopt_model(path, tmp_path / "eye", overrides=Overrides(min_score=7.0))

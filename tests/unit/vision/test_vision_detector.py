@@ -232,7 +232,7 @@ def test_a_probe_measures_what_a_flight_would_load(tmp_path: Path) -> None:
     probe = probe_model(tmp_path, ONE_THREAD)
     assert (probe.input_wh_px, probe.labels, probe.layout) == ((64, 64), ("bright",), "yolov8")
     assert probe.provider_is_as_asked
-    assert 0 < probe.inference_s <= probe.detect_s
+    assert 0 < probe.inference_ms <= probe.detect_ms
     with pytest.raises(ModelError, match="nowhere"):
         probe_model(tmp_path / "nowhere", ONE_THREAD)
 
