@@ -111,6 +111,7 @@ class MqttSession:
         subscriptions: Topic filters, QoS 1.
         will: Published by the broker, retained, when we vanish.
         receive_max: Messages that the broker may send ahead of our acknowledgements.
+        is_durable: Whether the broker keeps the session, and what it could not deliver, meanwhile.
 
     Raises:
         ConfigError: A credential file is missing, not readable, or readable by others.
@@ -122,13 +123,16 @@ class MqttSession:
         client_id: str,
         subscriptions: Sequence[str],
         will: Will | None = None,
+        *,
         receive_max: int = 100,
+        is_durable: bool = True,
     ) -> None:
         self._config = config
         self._client_id = client_id
         self._subscriptions = tuple(subscriptions)
         self._will = will
         self._receive_max = receive_max
+        self._is_durable = is_durable
         self._password = read_password(config)
         self._tls = tls_context(config)
         self._events: queue.Queue[Event] = queue.Queue(_QUEUE_MAX)
@@ -219,7 +223,7 @@ class MqttSession:
         self._ended.clear()
         client = self._new_client(self._generation)
         properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = self._config.session_expiry_s
+        properties.SessionExpiryInterval = self._config.session_expiry_s if self._is_durable else 0
         properties.ReceiveMaximum = self._receive_max
         connections = self.connections
         try:
@@ -227,7 +231,7 @@ class MqttSession:
                 self._config.host,
                 self._config.port,
                 self._config.keepalive_s,
-                clean_start=False,
+                clean_start=not self._is_durable,
                 properties=properties,
             )
             self._client = client
@@ -254,7 +258,7 @@ class MqttSession:
             with contextlib.suppress(OSError, ValueError):
                 client.disconnect()
         else:
-            sock = client.socket()
+            sock: Any = client.socket()
             if sock is not None:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)  # no DISCONNECT: session and will stay

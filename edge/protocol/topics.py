@@ -17,6 +17,9 @@ ROOT: Final = "sw/v1"
 ALL_UP: Final = f"{ROOT}/+/up/#"
 DESK_STATE: Final = f"{ROOT}/desk/state"
 DESK_ALERT: Final = f"{ROOT}/desk/alert"
+# User property of a message whose uplink reaches the broker over loopback: when it was put, on the
+# monotonic clock that the desk then shares.
+PUT_MONO_PROPERTY: Final = "put-mono-ns"
 _DRONE_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z", re.ASCII)
 _DESK: Final = "desk"
 
