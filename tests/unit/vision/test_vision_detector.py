@@ -25,6 +25,7 @@ from edge.vision.manifest import HeadTable, InputTable, read_manifest
 from edge.vision.probe import probe_model
 from tests.unit.vision.tiny_models import (
     ONE_THREAD,
+    brittle_model,
     cell_model,
     constant_model,
     serialised,
@@ -214,6 +215,19 @@ def test_a_graph_that_the_runtime_refuses_is_a_model_error(tmp_path: Path) -> No
     data = serialised(helper.make_graph([node], "bad", infos[:1], infos[1:]))
     with pytest.raises(ModelFormatError, match=r"detector\.onnx.*NoSuchOperator"):
         OnnxDetector(write_model(tmp_path, data, head=ENDS), ONE_THREAD)
+
+
+def test_a_frame_on_which_the_runtime_fails_costs_that_frame_only(tmp_path: Path) -> None:
+    """The failure is a model error that names the file; the next picture is looked at."""
+    manifest = write_model(
+        tmp_path, brittle_model(), head=ENDS, input=InputTable(width_px=64, height_px=64)
+    )
+    detector = OnnxDetector(manifest, ONE_THREAD)
+    black, white = np.zeros((64, 64, 3), np.uint8), np.full((64, 64, 3), 255, np.uint8)
+    assert len(detector.detect(black)) == 1
+    with pytest.raises(ModelError, match=r"detector\.onnx failed on cpu"):
+        detector.detect(white)
+    assert len(detector.detect(black)) == 1
 
 
 def test_labels_that_do_not_match_the_head_are_said(

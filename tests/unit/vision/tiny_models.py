@@ -58,6 +58,33 @@ def cell_model() -> bytes:
     return serialised(graph)
 
 
+def brittle_model() -> bytes:
+    """Build an `end2end` model that runs on black pictures and fails inside the runtime on others.
+
+    The brightest value picks a row of a table that has one row only.
+    """
+    constants = {
+        "table": np.array([[[8, 8, 24, 24, 0.5, 0]]], np.float32),
+        "many": np.array(1000.0, np.float32),
+        "shape": np.array([1, 1, 6], np.int64),
+    }
+    nodes = [
+        helper.make_node("ReduceMax", ["images"], ["brightest"], keepdims=0),
+        helper.make_node("Mul", ["brightest", "many"], ["row"]),
+        helper.make_node("Cast", ["row"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["table", "index"], ["picked"], axis=0),
+        helper.make_node("Reshape", ["picked", "shape"], ["output0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "brittle",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 1, 6])],
+        [numpy_helper.from_array(values, name) for name, values in constants.items()],
+    )
+    return serialised(graph)
+
+
 def constant_model(
     outputs: Outputs,
     input_shape: Sequence[int | str] = (1, 3, 64, 64),
