@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.capture.clock import utc_by_record_time
 from edge.capture.recording import RecordedFlight
 from edge.capture.telemetry import Telemetry
 from edge.config import AutopilotConfig, CameraConfig, PatrolConfig, RuleConfig
@@ -72,7 +73,7 @@ class ReplayResult:
 def replay(request: ReplayRequest) -> ReplayResult:
     """Fly a recorded flight and return what was seen; the mailbox stays open."""
     settings, flight = request.settings, request.flight
-    telemetry = Telemetry(settings.patrol.autopilot)
+    telemetry = Telemetry(settings.patrol.autopilot, utc_by_record_time)
     mailbox = Mailbox(settings.patrol.mailbox, Clocks())
     clock = ReplayClock()
     log = FlightLog(

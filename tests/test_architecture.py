@@ -17,7 +17,7 @@ MAX_FUNCTION_LINES = 40
 
 # One home for each heavy dependency: import root → files or folders that may know it.
 HOMES = {
-    "paho": {"edge/report/mqtt.py"},
+    "paho": {"edge/protocol/mqtt.py"},
     "onnxruntime": {"edge/vision"},
     "pymavlink": {"edge/capture", "sim"},
     "gi": {"edge/capture", "sim"},

@@ -1,0 +1,223 @@
+"""Would this aircraft fly?  Part by part, in plain words: what `skywhistle check` asks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+
+import cv2
+
+from edge.capture.clock import utc_by_os_clock
+from edge.capture.gimbal import GimbalKind
+from edge.capture.link_probe import AutopilotProbe, probe_autopilot
+from edge.capture.streams import VideoStream
+from edge.capture.video_probe import probe_camera
+from edge.config import CameraConfig, PatrolConfig
+from edge.desk.probe import probe_broker
+from edge.district import rule_book
+from edge.errors import ConfigError, ModelError
+from edge.geo.camera import read_intrinsics
+from edge.geo.mount import MountKind, read_mount
+from edge.geo.plane import LocalPlane
+from edge.settings import Settings
+from edge.vision.probe import probe_model
+
+_MEGABYTE = 1_000_000
+# 2026-01-01: a computer that thinks it is earlier has forgotten the time.
+_PLAUSIBLE_UTC_NS = 1_767_225_600 * 1_000_000_000
+# Messages without which nothing can be located; the others make it better.
+_NEEDED = frozenset({"ATTITUDE", "GLOBAL_POSITION_INT"})
+_OPENCV_NAMES = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
+                 "opencv-contrib-python-headless")  # fmt: skip
+_GIMBAL_OF_MOUNT = {
+    MountKind.STABILISED_GIMBAL: GimbalKind.STABILISED,
+    MountKind.SERVO_GIMBAL: GimbalKind.SERVO,
+}
+
+
+class Grade(Enum):
+    """How a part is."""
+
+    OK = "ok"
+    WARN = "warn"  # it flies, but worse than it could
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence about one part."""
+
+    part: str
+    grade: Grade
+    text: str
+
+
+def check(settings: Settings, seconds: float) -> Iterator[Finding]:
+    """Yield findings as they are made; each part is looked at for at most some `seconds`."""
+    patrol = settings.patrol
+    yield Finding("config", Grade.OK, f"{settings.path}: read, {len(patrol.rule)} rules")
+    yield from _check_files(patrol)
+    for camera in patrol.camera:
+        yield from _check_model(camera, patrol)
+    autopilot = probe_autopilot(patrol.autopilot, seconds)
+    yield from _check_autopilot(autopilot, patrol)
+    for camera in patrol.camera:
+        yield from _check_camera(camera, autopilot.streams, seconds)
+    yield from _check_broker(patrol)
+    yield from _check_disk(patrol)
+    yield from _check_computer()
+
+
+def _check_files(patrol: PatrolConfig) -> Iterator[Finding]:
+    try:
+        rule_book(patrol, LocalPlane(0.0, 0.0))
+        yield Finding("config", Grade.OK, "zones, grid and event codes are readable")
+    except ConfigError as error:
+        yield Finding("config", Grade.FAIL, str(error))
+
+
+def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding]:
+    part = f"model of {camera.id}"
+    try:
+        probe = probe_model(camera.model, patrol.inference)
+    except ModelError as error:
+        yield Finding(part, Grade.FAIL, str(error))
+        return
+    yield Finding(
+        part,
+        Grade.OK,
+        f"{probe.name}: hash {probe.sha256[:16]} as in its manifest, layout {probe.layout}, "
+        f"{len(probe.labels)} labels, {probe.inference_ms:.0f} ms an inference",
+    )
+    grade = Grade.OK if probe.provider_is_as_asked else Grade.FAIL
+    told = f"asked for {probe.provider_asked}, got {probe.provider_got}"
+    mend = "" if grade is Grade.OK else "; install its onnxruntime, or change inference.providers"
+    yield Finding(part, grade, told + mend)
+    wanted = {label for rule in patrol.rule for label in rule.labels}
+    if not wanted & set(probe.labels):
+        yield Finding(
+            part, Grade.FAIL, f"no rule wants any of its labels: {', '.join(probe.labels)}"
+        )
+
+
+def _check_autopilot(probe: AutopilotProbe, patrol: PatrolConfig) -> Iterator[Finding]:
+    if probe.error:
+        yield Finding("autopilot", Grade.FAIL, probe.error)
+        return
+    yield Finding("autopilot", Grade.OK, f"heartbeat of a {probe.vehicle_type}, {probe.firmware}")
+    for name, asked_hz in sorted(probe.asked_hz.items()):
+        got_hz = probe.rates_hz.get(name, 0.0)
+        grade = Grade.OK
+        if name in probe.missing:
+            grade = Grade.FAIL if name in _NEEDED and got_hz == 0.0 else Grade.WARN
+        yield Finding("autopilot", grade, f"{name}: {got_hz:.1f} Hz, asked for {asked_hz:g}")
+    for camera in patrol.camera:
+        yield from _check_gimbal(camera, probe)
+
+
+def _check_gimbal(camera: CameraConfig, probe: AutopilotProbe) -> Iterator[Finding]:
+    part = f"mount of {camera.id}"
+    try:
+        mount = read_mount(camera.mount)
+    except ConfigError as error:
+        yield Finding(part, Grade.FAIL, str(error))
+        return
+    wanted = _GIMBAL_OF_MOUNT.get(mount.kind)
+    if wanted is None:
+        yield Finding(part, Grade.OK, "fixed: turns with the vehicle")
+    elif probe.gimbal is GimbalKind.NONE:
+        yield Finding(part, Grade.FAIL, "the mount is a gimbal, but no gimbal reports its angles")
+    elif probe.gimbal is GimbalKind.UNKNOWN:
+        text = f"{mount.kind.value}: reports; tilt the vehicle by hand to tell whether it is one"
+        yield Finding(part, Grade.WARN, text)
+    elif probe.gimbal is not wanted:
+        text = f"the config says {mount.kind.value}, but it moves like a {probe.gimbal.value} one"
+        yield Finding(part, Grade.FAIL, text + "; correct `kind` in " + str(camera.mount))
+    else:
+        yield Finding(part, Grade.OK, f"{mount.kind.value}: reports, and moves like one")
+
+
+def _check_camera(
+    camera: CameraConfig, streams: tuple[VideoStream, ...], seconds: float
+) -> Iterator[Finding]:
+    part = f"camera {camera.id}"
+    chosen = next((s for s in streams if camera.mavlink_stream in (0, s.stream_id)), None)
+    if camera.source == "mavlink" and chosen is None:
+        yield Finding(part, Grade.FAIL, "no stream was announced over MAVLink; give its URL")
+        return
+    probe = probe_camera(camera, lambda: chosen, seconds)
+    if not probe.opened:
+        yield Finding(part, Grade.FAIL, f"{camera.source}: {probe.error}")
+        return
+    yield Finding(
+        part,
+        Grade.WARN if probe.error else Grade.OK,
+        f"{camera.source}: {probe.width_px}×{probe.height_px} at {probe.rate_hz:.1f} Hz by "
+        f"{probe.decoder}, time from {probe.time_source}"
+        + (f"; {probe.error}" * bool(probe.error)),
+    )
+    try:
+        read_intrinsics(camera.calibration).scaled_to(probe.width_px, probe.height_px)
+        yield Finding(part, Grade.OK, f"calibration {camera.calibration.name} fits this size")
+    except ConfigError as error:
+        yield Finding(part, Grade.FAIL, str(error))
+
+
+def _check_broker(patrol: PatrolConfig) -> Iterator[Finding]:
+    where = f"{patrol.mqtt.host}:{patrol.mqtt.port}"
+    try:
+        probe = probe_broker(patrol.mqtt, patrol.drone_id)
+    except ConfigError as error:
+        yield Finding("broker", Grade.FAIL, str(error))
+        return
+    if not probe.connected:
+        yield Finding("broker", Grade.FAIL, f"{where}: {probe.error}")
+        return
+    secure = "with TLS" if probe.tls else "without TLS: anyone on the way can read and forge"
+    yield Finding("broker", Grade.OK if probe.tls else Grade.WARN, f"{where}: connected {secure}")
+    for may, what in ((probe.may_publish, "publish"), (probe.may_subscribe, "subscribe")):
+        text = f"may {what} as {patrol.drone_id}" if may else f"may not {what}: {probe.error}"
+        yield Finding("broker", Grade.OK if may else Grade.FAIL, text)
+
+
+def _check_disk(patrol: PatrolConfig) -> Iterator[Finding]:
+    folder = _nearest_folder(patrol.mailbox.path)
+    need_mb = patrol.mailbox.max_mb + patrol.evidence.max_mb * patrol.evidence.enabled
+    free_mb = shutil.disk_usage(folder).free / _MEGABYTE
+    grade = Grade.OK if free_mb > need_mb else Grade.WARN
+    yield Finding("disk", grade, f"{folder}: {free_mb:.0f} MB free, may need {need_mb:.0f}")
+    if not os.access(folder, os.W_OK):
+        yield Finding("disk", Grade.FAIL, f"{folder}: may not be written by this user")
+
+
+def _check_computer() -> Iterator[Finding]:
+    utc_ns = utc_by_os_clock(time.monotonic_ns())
+    if utc_ns < _PLAUSIBLE_UTC_NS:
+        text = "this computer has forgotten the time: TLS fails until it knows it; set up NTP"
+        yield Finding("clock", Grade.FAIL, text)
+    else:
+        yield Finding("clock", Grade.OK, "plausible; alerts take the autopilot's GNSS time")
+    installed = [name for name in _OPENCV_NAMES if _is_installed(name)]
+    grade = Grade.OK if len(installed) == 1 else Grade.WARN
+    more = (
+        "" if grade is Grade.OK else f"; {len(installed)} builds are installed, remove all but one"
+    )
+    yield Finding("opencv", grade, f"{cv2.__version__} from {Path(cv2.__file__).parent}{more}")
+
+
+def _nearest_folder(path: Path) -> Path:
+    return next(parent for parent in path.parents if parent.is_dir())
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
