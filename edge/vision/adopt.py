@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from edge.config import InferenceConfig
 from edge.errors import ModelError, ModelFormatError, ModelLayoutError, ModelManifestError
 from edge.vision.coco import COCO_LABELS
+from edge.vision.heads import Array
 from edge.vision.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -65,10 +66,11 @@ class _Input:
 class _Look:
     metadata: Mapping[str, str]
     picture: _Input
+    family: LayoutName  # whose training code normalises the picture
     head: Sniffed
 
 
-# How each layout's own training code normalises a picture, as its repository's inference does.
+# How each family's own training code normalises a picture, as its repository's inference does.
 _YOLO_INPUT = {"colour": "rgb", "resize": "letterbox_centre", "scale": 1.0 / 255.0}
 _IMAGENET_BGR = {
     "colour": "bgr",
@@ -77,7 +79,7 @@ _IMAGENET_BGR = {
     "mean": (103.53, 116.28, 123.675),
     "std": (57.375, 57.12, 58.395),
 }
-_INPUT_OF_LAYOUT: dict[LayoutName, dict[str, Any]] = {
+_INPUT_OF_FAMILY: dict[LayoutName, dict[str, Any]] = {
     "yolov5": _YOLO_INPUT,
     "yolov8": _YOLO_INPUT,
     "end2end": _YOLO_INPUT,
@@ -145,8 +147,9 @@ def _look(data: bytes, path: Path, overrides: Overrides) -> _Look:
     session = open_session(data, path, InferenceConfig()).session
     metadata = dict(session.get_modelmeta().custom_metadata_map)
     picture = _look_at_input(session, path, metadata, overrides)
-    shapes = _output_shapes(session, picture, path)
-    return _Look(metadata, picture, _look_at_output(shapes, picture, metadata, overrides))
+    outputs = _trial_run(session, picture, path)
+    family, head = _look_at_output(outputs, picture, metadata, overrides)
+    return _Look(metadata, picture, family, head)
 
 
 def _store(manifest: ModelManifest, data: bytes) -> None:
@@ -196,11 +199,8 @@ def _stated_size(metadata: Mapping[str, str]) -> tuple[int | None, int | None]:
     return (numbers[0], numbers[-1]) if 1 <= len(numbers) <= 2 else (None, None)
 
 
-def _output_shapes(session: Any, picture: _Input, path: Path) -> list[tuple[int, ...]]:
-    """Take the declared shapes where they are whole, else run the model once on nothing."""
-    declared = [tuple(output.shape) for output in session.get_outputs()]
-    if all(isinstance(side, int) for shape in declared for side in shape):
-        return declared
+def _trial_run(session: Any, picture: _Input, path: Path) -> list[Array]:
+    """Run the model once on a black picture: shapes are those that come, not those declared."""
     width, height = picture.wh_px
     shape = (1, 3, height, width) if picture.is_planar else (1, height, width, 3)
     blank = np.zeros(shape, ELEMENT_TYPES[picture.element_type])
@@ -208,23 +208,40 @@ def _output_shapes(session: Any, picture: _Input, path: Path) -> list[tuple[int,
         outputs = session.run(None, {session.get_inputs()[0].name: blank})
     except RUNTIME_ERRORS as error:
         raise ModelFormatError(f"{path} does not run: {error}") from error
-    return [tuple(np.shape(output)) for output in outputs]
+    return [np.asarray(output) for output in outputs]
 
 
 def _look_at_output(
-    shapes: list[tuple[int, ...]],
+    outputs: list[Array],
     picture: _Input,
     metadata: Mapping[str, str],
     overrides: Overrides,
-) -> Sniffed:
+) -> tuple[LayoutName, Sniffed]:
+    """Name the family, which tells how pictures are normalised, and the head that reads it."""
+    shapes = [tuple(output.shape) for output in outputs]
     if overrides.layout is None:
         found = sniff(shapes, picture.wh_px, metadata)
         strides = overrides.strides or found.strides
-        layout = found.layout
+        family = layout = found.layout
+        if family == "yolox" and _is_decoded(outputs[0]):
+            layout = "yolov5"
     else:
-        layout, strides = overrides.layout, overrides.strides or _usual_strides(overrides.layout)
+        family = layout = overrides.layout
+        strides = overrides.strides or _usual_strides(layout)
     head = make_head(layout, strides, shapes, picture.wh_px)
-    return Sniffed(layout, strides, head.n_classes)
+    return family, Sniffed(layout, strides, head.n_classes)
+
+
+def _is_decoded(raw: Array) -> bool:
+    """Say whether a YOLOX file was exported with decoding inside: then it reads as yolov5 does.
+
+    Raw sizes are logarithms of strides; decoded ones are pixels, and hardly any is below 6.
+    """
+    return bool(np.median(raw[0, :, 2:4]) > _LARGEST_RAW_SIZE)
+
+
+# exp(6) strides of 8 px are 3227 px: no raw grid means boxes of that size everywhere.
+_LARGEST_RAW_SIZE = 6.0
 
 
 def _usual_strides(layout: LayoutName) -> tuple[int, ...]:
@@ -257,7 +274,7 @@ def _labels(seen: _Look, overrides: Overrides, path: Path) -> tuple[str, ...]:
 
 def _input_table(seen: _Look, overrides: Overrides) -> InputTable:
     picture = seen.picture
-    values = dict(_INPUT_OF_LAYOUT[seen.head.layout])
+    values = dict(_INPUT_OF_FAMILY[seen.family])
     if picture.element_type == "tensor(uint8)":  # such models normalise inside
         values |= {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     if overrides.colour not in {None, values["colour"]}:  # mean and std follow the order

@@ -144,6 +144,17 @@ def test_the_input_is_guessed_from_the_layouts_own_code(
     assert (got.colour, got.resize, got.scale, got.mean[0]) == (colour, resize, scale, mean)
 
 
+def test_a_yolox_that_decodes_itself_is_read_in_pixels(tmp_path: Path) -> None:
+    """Shapes are those of the raw grid, numbers are not: the head differs, the input does not."""
+    raw = np.zeros((1, 84, 85))
+    raw[0, :, :4] = (32, 32, 16, 8)
+    raw[0, 7, 4:6] = (0.9, 1.0)
+    manifest = adopt_model(written(tmp_path, constant_model([raw])), tmp_path / "e")
+    assert (manifest.head.layout, manifest.input.colour) == ("yolov5", "bgr")
+    found = OnnxDetector(manifest, ONE_THREAD).detect(np.zeros((64, 64, 3), np.uint8))
+    assert [one.box_xyxy_px for one in found] == [pytest.approx((23.5, 27.5, 39.5, 35.5))]
+
+
 def test_overrides_win_over_the_look(tmp_path: Path) -> None:
     """Mean and std follow a colour order that the person corrects."""
     shapes = [(1, n, w) for n in (64, 16, 4) for w in (80, 32)]
