@@ -133,7 +133,7 @@ class Mailbox:
         Args:
             limit: How many at most.
             backoff_ns: From the number of tries so far to the wait before the next.
-            with_media: Whether pictures may go, after everything else.
+            with_media: Whether a picture may go, if nothing else may.
         """
         with self._lock:  # a look first: mostly there is nothing, and a transaction writes
             if limit < 1 or not outbox.due_rows(self._db, self._clocks, 1, with_media):

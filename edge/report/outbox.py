@@ -85,13 +85,16 @@ def counter(db: sqlite3.Connection, name: str) -> int:
 def due_rows(
     db: sqlite3.Connection, clocks: Clocks, limit: int, with_media: bool
 ) -> list[OutboxRow]:
-    """Select what may be sent now: by severity, then newest first, pictures last."""
-    rows = db.execute(
+    """Select what may be sent now: by severity, then newest first; one picture if nothing else."""
+    sql = (
         "SELECT seq, kind, rank, body, evidence, incident_id, revision, tries, put_mono_ns,"
-        " put_utc_ns, boot_id, valid_s FROM outbox WHERE due_mono_ns <= ? AND rank <= ?"
-        " ORDER BY rank, seq DESC LIMIT ?",
-        (clocks.mono_ns(), MEDIA_RANK if with_media else MEDIA_RANK - 1, limit),
-    ).fetchall()
+        " put_utc_ns, boot_id, valid_s FROM outbox WHERE due_mono_ns <= ? AND rank {} ?"
+        " ORDER BY rank, seq DESC LIMIT ?"
+    )
+    now_ns = clocks.mono_ns()
+    rows = db.execute(sql.format("<"), (now_ns, MEDIA_RANK, limit)).fetchall()
+    if not rows and with_media:
+        rows = db.execute(sql.format("="), (now_ns, MEDIA_RANK, 1)).fetchall()
     return [_row(values, clocks) for values in rows]
 
 

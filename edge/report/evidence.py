@@ -1,0 +1,181 @@
+"""Evidence: a small picture of the finding, kept as a file, sent after the alert, droppable.
+
+The crop is taken from the frame when a look becomes an incident's best; it is compressed only
+when the rules ask for an alert.  Nothing outside the finding and its margin leaves the frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from edge.config import EvidenceConfig
+from edge.errors import MailboxError
+from edge.records import Frame, ImageArray, Sighting, Xyxy
+
+log = logging.getLogger(__name__)
+
+_MARGIN: Final = 0.25  # of the box's longer side, so that the surroundings can be recognised
+_MARGIN_MIN_PX: Final = 8
+_LONGEST_PX: Final = 320  # 320 × 240 at quality 60 is 8.2 to 8.7 kB (measured)
+_CROPS_MAX: Final = 64  # 64 × 320 × 320 × 3 bytes: 20 MB at most
+_QUALITIES: Final = (60, 45, 30, 20, 10)
+_SHRINK: Final = 0.7
+_SHORTEST_PX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRef:
+    """A picture on the disk."""
+
+    path: Path
+    hash8: bytes  # first 8 bytes of its SHA-256: what the alert carries
+
+
+class NoEvidence(Enum):
+    """Why there is no picture."""
+
+    DISABLED = "disabled"
+    NO_CROP = "no_crop"  # no look was offered, or its crop had to make way
+    TOO_LARGE = "too_large"  # does not fit evidence.max_kb however small
+    DISK = "disk"  # could not be written
+
+
+@dataclass(slots=True)
+class _Kept:
+    score: float
+    image_bgr: ImageArray
+
+
+class EvidenceKeeper:
+    """Crops of the best looks, and the folder of pictures with its budget.
+
+    Raises:
+        MailboxError: The folder cannot be made or read.
+    """
+
+    def __init__(self, config: EvidenceConfig) -> None:
+        self._config = config
+        self._crops: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._files: OrderedDict[Path, int] = OrderedDict()  # oldest first: size in bytes
+        self.crops_dropped = 0
+        self.files_dropped = 0
+        if config.enabled:
+            self._files.update(_scan(config.folder))
+
+    def offer(self, incident_id: bytes, frame: Frame, sighting: Sighting) -> bool:
+        """Keep the crop if this look has the best score of its incident so far.
+
+        Returns:
+            Whether it was kept.  The frame itself is never kept.
+        """
+        score = sighting.detection.score
+        kept = self._crops.get(incident_id)
+        if not self._config.enabled or (kept is not None and kept.score >= score):
+            return False
+        crop = crop_with_margin(frame.image_bgr, sighting.detection.box_xyxy_px)
+        if crop is None:
+            return False
+        self._crops[incident_id] = _Kept(score, crop)
+        self._crops.move_to_end(incident_id)
+        if len(self._crops) > _CROPS_MAX:
+            self._crops.popitem(last=False)
+            self.crops_dropped += 1
+        return True
+
+    def store(self, incident_id: bytes) -> EvidenceRef | NoEvidence:
+        """Compress the incident's crop into the folder; the oldest pictures make way."""
+        if not self._config.enabled:
+            return NoEvidence.DISABLED
+        kept = self._crops.get(incident_id)
+        if kept is None:
+            return NoEvidence.NO_CROP
+        picture = webp_within(kept.image_bgr, int(self._config.max_kb * 1024))
+        if picture is None:
+            return NoEvidence.TOO_LARGE
+        digest = hashlib.sha256(picture).digest()[:8]
+        path = self._config.folder / f"{incident_id.hex()}-{digest.hex()}.webp"
+        try:
+            self._make_room(len(picture))
+            _write_whole(path, picture)
+        except OSError as error:
+            log.warning("evidence_not_written path=%s error=%s", path, error)
+            return NoEvidence.DISK
+        self._files[path] = len(picture)
+        self._files.move_to_end(path)
+        return EvidenceRef(path, digest)
+
+    def forget(self, incident_id: bytes) -> None:
+        """Drop the crop of an incident that is over; its pictures stay in the folder."""
+        self._crops.pop(incident_id, None)
+
+    def _make_room(self, size_bytes: int) -> None:
+        budget = int(self._config.max_mb * 1_000_000)
+        total = sum(self._files.values()) + size_bytes
+        while self._files and total > budget:
+            oldest, freed = self._files.popitem(last=False)
+            oldest.unlink(missing_ok=True)
+            total -= freed
+            self.files_dropped += 1
+
+
+def crop_with_margin(image_bgr: ImageArray, box_xyxy_px: Xyxy) -> ImageArray | None:
+    """Copy the box and a margin around it, scaled down to at most 320 px; None: outside."""
+    height, width = image_bgr.shape[:2]
+    x0, y0, x1, y1 = box_xyxy_px
+    margin = max(_MARGIN * max(x1 - x0, y1 - y0), _MARGIN_MIN_PX)
+    left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
+    right, bottom = min(width, int(x1 + margin) + 1), min(height, int(y1 + margin) + 1)
+    if right <= left or bottom <= top:
+        return None
+    return _scaled(image_bgr[top:bottom, left:right], _LONGEST_PX)
+
+
+def webp_within(image_bgr: ImageArray, max_bytes: int) -> bytes | None:
+    """Compress to at most so many bytes: first by quality, then by size; None if neither helps."""
+    longest_px = max(image_bgr.shape[:2])
+    while longest_px >= _SHORTEST_PX:
+        scaled = _scaled(image_bgr, longest_px)
+        for quality in _QUALITIES:
+            is_done, data = cv2.imencode(".webp", scaled, [cv2.IMWRITE_WEBP_QUALITY, quality])
+            if is_done and data.size <= max_bytes:
+                return data.tobytes()
+        longest_px = int(longest_px * _SHRINK)
+    return None
+
+
+def _scaled(image_bgr: ImageArray, longest_px: int) -> ImageArray:
+    height, width = image_bgr.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    if scale == 1.0:
+        return np.array(image_bgr, dtype=np.uint8)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _scan(folder: Path) -> list[tuple[Path, int]]:
+    """List the pictures of earlier flights, oldest first."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = [(path, path.stat()) for path in folder.glob("*.webp")]
+    except OSError as error:
+        raise MailboxError(f"evidence.folder {folder}: {error}; check owner and mode") from error
+    found.sort(key=lambda item: item[1].st_mtime_ns)
+    return [(path, stat.st_size) for path, stat in found]
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    partial = path.with_suffix(".part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    partial.replace(path)

@@ -1,0 +1,68 @@
+"""What the uplink says: the drone's status for the desk, and its own health for `flight`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from edge.protocol.status import FlightStatus, Status, StatusState
+from edge.records import UtcNs
+from edge.report.mailbox import Mailbox, QueueState
+
+_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkHealth:
+    """How the uplink does."""
+
+    is_up: bool
+    reason: str  # of the last break, or of the last refusal
+    connections: int
+    sent: int
+    puback_refused: int
+    acks: int
+    acks_refused: int  # did not decode, or were of another epoch
+    stalls: int
+    in_flight: int
+    queue: QueueState
+
+
+def uplink_health_bytes(health: UplinkHealth) -> bytes:
+    """Lay the health out for the mailbox's status row."""
+    return json.dumps(asdict(health)).encode()
+
+
+def uplink_health_from(mailbox: Mailbox, max_age_s: float) -> UplinkHealth | None:
+    """Read the health that the uplink left; None if it is older: the uplink is not running."""
+    body = mailbox.uplink_health(max_age_s)
+    if body is None:
+        return None
+    fields = json.loads(body)
+    return UplinkHealth(**(fields | {"queue": QueueState(**fields["queue"])}))
+
+
+def compose_status(
+    state: StatusState,
+    mailbox: Mailbox,
+    utc_ns: UtcNs | None,
+    flight: FlightStatus | None,
+    connections: int,
+) -> Status:
+    """Put together what goes over the air."""
+    queue = mailbox.queue_state()
+    return Status(
+        state=state,
+        epoch=mailbox.epoch,
+        low_seq=queue.low_seq,
+        queued=queue.queued,
+        oldest_s=int(queue.oldest_s),
+        utc_ms=None if utc_ns is None else utc_ns // _MS,
+        flight=flight,
+        coalesced=queue.coalesced,
+        lost=queue.lost,
+        dead_letters=queue.dead_letters,
+        evidence_dropped=queue.evidence_dropped,
+        reconnects=max(0, connections - 1),
+    )

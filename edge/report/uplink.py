@@ -1,0 +1,299 @@
+"""The uplink: drains the outbox over MQTT 5 until the desk has acked each row.
+
+Order: by severity, then newest first, pictures last and one at a time.  A row leaves only on the
+desk's ack of its (epoch, seq), never on the broker's PUBACK.  A row not yet due does not hold up
+the others: one that is refused or lost on the way waits out its own back-off.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from edge.config import PatrolConfig
+from edge.errors import MailboxError, ProtocolError
+from edge.protocol.ack import decode_ack
+from edge.protocol.messages import MessageKind
+from edge.protocol.mqtt import (
+    Event,
+    Incoming,
+    Linked,
+    Message,
+    MqttSession,
+    Published,
+    Unlinked,
+    Will,
+)
+from edge.protocol.status import Status, StatusState, encode_status
+from edge.protocol.topics import ack_topic, all_down, up_topic
+from edge.records import UtcNs
+from edge.report.backoff import resend_backoff
+from edge.report.clocks import Clocks
+from edge.report.mailbox import Mailbox
+from edge.report.outbox import OutboxRow
+from edge.report.rolelock import RoleLock
+from edge.report.status import UplinkHealth, compose_status, uplink_health_bytes
+from edge.report.wire import EvidenceGoneError, check_packet_size, message_from_row
+
+log = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.02  # how soon a row put by `flight` is noticed
+_POLL_DOWN_S: Final = 0.2
+_LOOK_EVERY_S: Final = 0.25  # for rows whose back-off has ended
+_STALL_S: Final = 15.0  # no PUBACK for so long: the slot is lost, start anew
+_STORE_RETRY_S: Final = 1.0
+_FLIGHT_SILENT_S: Final = 15.0  # at least; three status intervals if that is more
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+# MQTT 5 reason codes of a PUBACK that will be the same next time.
+_PAYLOAD_REFUSED: Final = frozenset({0x95, 0x99})  # packet too large, payload format invalid
+
+
+class Uplink:
+    """One drone's sender.
+
+    Args:
+        config: The drone's id, broker, mailbox, status interval.
+        mailbox: Open; this process must hold the role `uplink`.
+        clocks: The mailbox's clocks.
+
+    Raises:
+        ConfigError: A credential file cannot be used.
+    """
+
+    def __init__(self, config: PatrolConfig, mailbox: Mailbox, clocks: Clocks) -> None:
+        self._config = config
+        self._mailbox = mailbox
+        self._clocks = clocks
+        self._drone_id = config.drone_id
+        self._status_topic = up_topic(config.drone_id, MessageKind.STATUS)
+        self._backoff_ns = resend_backoff(config.mqtt.resend_after_s, config.mqtt.resend_max_s)
+        self._tell_put_time = config.mqtt.host in _LOOPBACK
+        will = encode_status(Status(StatusState.OFFLINE, mailbox.epoch))
+        self._session = MqttSession(
+            config.mqtt,
+            f"sw-{config.drone_id}",
+            (all_down(config.drone_id),),
+            Will(self._status_topic, will),
+        )
+        self._in_flight: dict[int, _Flight] = {}
+        self._waiting_puback: dict[tuple[int, int], int] = {}  # token: seq
+        self._last_puback_mono_s = time.monotonic()
+        self._max_packet_bytes: int | None = None
+        self._next_look = self._next_status = 0.0
+        self._reason = "not connected yet"
+        self._sent = self._puback_refused = self._acks = self._acks_refused = self._stalls = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until stopped.
+
+        Raises:
+            MailboxError: The mailbox was moved aside; open it anew.
+        """
+        self._mailbox.make_due()  # after a reboot the old due times mean nothing
+        self._session.start()
+        try:
+            while not stop.is_set():
+                try:
+                    self._turn()
+                except MailboxError as error:  # full or locked: what is queued stays queued
+                    if not self._mailbox.is_current():
+                        raise
+                    self._note(f"mailbox: {error}")
+                    stop.wait(_STORE_RETRY_S)
+        finally:
+            offline = Status(StatusState.OFFLINE, self._mailbox.epoch)
+            self._session.close(Message(self._status_topic, encode_status(offline), True))
+
+    def health(self) -> UplinkHealth:
+        """Say how it goes."""
+        return UplinkHealth(
+            is_up=self._session.is_up,
+            reason=self._reason,
+            connections=self._session.connections,
+            sent=self._sent,
+            puback_refused=self._puback_refused,
+            acks=self._acks,
+            acks_refused=self._acks_refused,
+            stalls=self._stalls,
+            in_flight=len(self._in_flight),
+            queue=self._mailbox.queue_state(),
+        )
+
+    # --- one turn ---------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        event = self._session.next_event(_POLL_S if self._session.is_up else _POLL_DOWN_S)
+        while event is not None:
+            self._handle(event)
+            event = self._session.next_event(0.0)
+        now_s = time.monotonic()
+        if self._session.is_up and (self._mailbox.changed() or now_s >= self._next_look):
+            self._next_look = now_s + _LOOK_EVERY_S
+            self._send_due()
+        self._watch_for_stall(now_s)
+        if now_s >= self._next_status:
+            self._next_status = now_s + self._config.status.interval_s
+            self._say_status()
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Linked):
+            self._max_packet_bytes = event.max_packet_bytes
+            log.info("uplink_up queued=%d", self._mailbox.queue_state().queued)
+            self._reason = ""
+            self._next_look = self._next_status = 0.0
+        elif isinstance(event, Unlinked):
+            self._note(event.reason)
+            self._connection_lost()
+        elif isinstance(event, Published):
+            self._published(event)
+        else:
+            self._arrived(event)
+
+    def _note(self, reason: str) -> None:
+        """Log a reason once, not each time it repeats."""
+        if reason != self._reason:
+            log.warning("uplink_troubled reason=%s", reason)
+        self._reason = reason
+
+    # --- out --------------------------------------------------------------------------------------
+
+    def _send_due(self) -> None:
+        now_ns = self._clocks.mono_ns()
+        self._in_flight = {s: f for s, f in self._in_flight.items() if f.until_mono_ns > now_ns}
+        room = self._config.mqtt.in_flight - len(self._in_flight)
+        with_media = not any(flight.is_media for flight in self._in_flight.values())
+        for row in (rows := self._mailbox.take_due(room, self._backoff_ns, with_media)):
+            self._send(row)
+        if len(rows) == room:
+            self._next_look = 0.0  # there may be more
+
+    def _send(self, row: OutboxRow) -> None:
+        try:
+            message = message_from_row(
+                row, self._drone_id, self._mailbox.epoch, tell_put_time=self._tell_put_time
+            )
+            check_packet_size(message, self._max_packet_bytes)
+        except EvidenceGoneError as error:
+            log.info("evidence_gone seq=%d reason=%s", row.seq, error)
+            self._mailbox.dead_letter(row.seq, str(error))
+            return
+        except (ProtocolError, ValueError) as error:
+            self._mailbox.dead_letter(row.seq, f"not sendable: {error}")
+            return
+        token = self._session.publish(message)
+        if token is None:
+            self._mailbox.make_due([row.seq])
+            return
+        if not self._waiting_puback:
+            self._last_puback_mono_s = time.monotonic()
+        self._sent += 1
+        until_mono_ns = self._clocks.mono_ns() + int(self._config.mqtt.resend_after_s * 1e9)
+        self._in_flight[row.seq] = _Flight(until_mono_ns, row.kind is MessageKind.MEDIA)
+        self._waiting_puback[token] = row.seq
+
+    def _published(self, event: Published) -> None:
+        self._last_puback_mono_s = time.monotonic()
+        seq = self._waiting_puback.pop(event.token, None)
+        if not event.is_refused:
+            return
+        self._puback_refused += 1
+        self._note(f"the broker refuses a publish: {event.reason}")
+        if seq is None:
+            return
+        self._in_flight.pop(seq, None)
+        if event.code in _PAYLOAD_REFUSED:
+            self._mailbox.dead_letter(seq, f"broker: {event.reason}")
+
+    def _connection_lost(self) -> None:
+        """Send anew what the broker has not even taken; the rest waits for the desk's ack."""
+        self._mailbox.make_due(list(self._waiting_puback.values()))
+        for seq in self._waiting_puback.values():
+            self._in_flight.pop(seq, None)
+        self._waiting_puback.clear()
+
+    def _watch_for_stall(self, now_s: float) -> None:
+        if self._waiting_puback and now_s - self._last_puback_mono_s > _STALL_S:
+            self._stalls += 1
+            self._last_puback_mono_s = now_s
+            self._session.reconnect(f"no PUBACK for {_STALL_S:.0f} s")
+
+    # --- in ---------------------------------------------------------------------------------------
+
+    def _arrived(self, incoming: Incoming) -> None:
+        if incoming.topic == ack_topic(self._drone_id):
+            self._take_ack(incoming.payload)
+        elif not self._mailbox.store_command(incoming.topic.rsplit("/", 1)[-1], incoming.payload):
+            self._note("the inbox is full; a command was refused")
+        self._session.acknowledge(incoming)
+
+    def _take_ack(self, payload: bytes) -> None:
+        try:
+            ack = decode_ack(payload)
+        except ProtocolError as error:
+            self._acks_refused += 1
+            self._note(f"ack: {error}")
+            return
+        if ack.epoch != self._mailbox.epoch:
+            self._acks_refused += 1
+            return
+        self._acks += 1
+        self._mailbox.acked(ack)
+        gone = {*ack.extra, *(reject.seq for reject in ack.reject)}
+        self._in_flight = {
+            seq: flight
+            for seq, flight in self._in_flight.items()
+            if seq > ack.up_to and seq not in gone
+        }
+        self._next_look = 0.0
+
+    # --- about itself -----------------------------------------------------------------------------
+
+    def _say_status(self) -> None:
+        if not self._mailbox.is_current():
+            raise MailboxError(f"{self._config.mailbox.path} was moved aside; opening it anew")
+        self._mailbox.expire()
+        silent_s = max(_FLIGHT_SILENT_S, 3 * self._config.status.interval_s)
+        status = compose_status(
+            StatusState.ONLINE,
+            self._mailbox,
+            self._clocks.utc_ns(),
+            self._mailbox.flight_status(silent_s),
+            self._session.connections,
+        )
+        self._session.publish(Message(self._status_topic, encode_status(status), True))
+        self._mailbox.set_uplink_health(uplink_health_bytes(self.health()))
+
+
+class _Flight:
+    """A row that was sent and may still be acked soon."""
+
+    __slots__ = ("is_media", "until_mono_ns")
+
+    def __init__(self, until_mono_ns: int, is_media: bool) -> None:
+        self.until_mono_ns = until_mono_ns
+        self.is_media = is_media
+
+
+def run_uplink(
+    config: PatrolConfig, stop: threading.Event, utc_ns: Callable[[], UtcNs | None]
+) -> None:
+    """Hold the role `uplink` on the mailbox and deliver until stopped.
+
+    Raises:
+        RoleTakenError: Another uplink works on this mailbox.
+        MailboxError: The mailbox cannot be opened.
+        ConfigError: A credential file cannot be used.
+    """
+    clocks = Clocks(utc_ns=utc_ns)
+    with RoleLock(config.mailbox.path, "uplink"):
+        while not stop.is_set():
+            with Mailbox(config.mailbox, clocks) as mailbox:
+                try:
+                    Uplink(config, mailbox, clocks).run(stop)
+                except MailboxError as error:
+                    if mailbox.is_current():
+                        raise
+                    log.warning("mailbox_replaced reason=%s", error)
