@@ -11,7 +11,7 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 STEPS = {"capture", "vision", "geo", "patrol", "report"}
 # Only these know several steps: the loop, what sets it up, and the commands.
-KNOWS_ALL = {"pipeline.py", "stages.py", "checks.py", "replay.py", "health.py", "bench.py", "district.py", "flightlog.py", "flight.py"}
+KNOWS_ALL = {"pipeline.py", "stages.py", "checks.py", "replay.py", "health.py", "bench.py", "district.py", "flightlog.py", "flight.py", "demo.py"}
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 40
 

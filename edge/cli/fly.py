@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from edge.cli.simulate import stop_on_signals
+from edge.cli.signals import os_utc_ns, stop_on_signals
 from edge.settings import read_settings
 
 CONFIG = typer.Argument(..., help="The patrol.toml.")
@@ -49,4 +49,4 @@ def uplink(config: Path = CONFIG) -> None:
 
     settings = read_settings(config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing of the uplink reloads
-    run_uplink(settings.patrol, stop_on_signals())
+    run_uplink(settings.patrol, stop_on_signals(), os_utc_ns)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edge.cli.progress import progress_bar
 from edge.records import Frame, Tick
 
 
@@ -54,15 +54,3 @@ def replay(
     result.mailbox.close()
     console.print(summary.table())
     console.print(f"results in {out}")
-
-
-def progress_bar(console: Console) -> Progress:
-    """Return the bar that every flight is shown with."""
-    return Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=40),
-        MofNCompleteColumn(),
-        TextColumn("frames"),
-        TimeElapsedColumn(),
-        console=console,
-    )
