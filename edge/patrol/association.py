@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.config import AssociationConfig
 from edge.patrol.covariance import add, eigenvalues, inverse, quadratic
-from edge.patrol.dossier import PART_SHARE, Dossier
+from edge.patrol.dossier import MAX_STRAYS, PART_SHARE, STRAY_GATES, Dossier
 from edge.patrol.extent import overlap
 from edge.patrol.look import Look
 from edge.records import Covariance2
@@ -48,6 +48,18 @@ def fit(look: Look, dossier: Dossier, mono_ns: int, config: AssociationConfig) -
     if by_ground < min(by_centre, 1.0):
         return Fit(by_ground, sigma if by_centre < 1.0 else 0.0)
     return Fit(by_centre, sigma) if by_centre < 1.0 else None
+
+
+def is_stray(look: Look, dossier: Dossier, mono_ns: int, config: AssociationConfig) -> bool:
+    """Tell whether a look just outside the gate is a bad one at an incident of the same pass."""
+    sighting = look.sighting
+    if dossier.strays >= MAX_STRAYS or not dossier.is_same_pass(sighting.camera_id, mono_ns):
+        return False
+    expected = dossier.expected(sighting, mono_ns)
+    east_m = sighting.east_m - expected.east_m
+    north_m = sighting.north_m - expected.north_m
+    covariance = add(expected.covariance, look.gate_noise)
+    return gated(east_m, north_m, covariance, config) < STRAY_GATES**2
 
 
 def gated(

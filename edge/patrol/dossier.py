@@ -24,6 +24,10 @@ TRUST_SIGMA = 2.0
 MIN_OUTLINE_SHARE = 0.5
 # A box with this much of its ground within an incident's is a part of that.
 PART_SHARE = 0.7
+# A look up to this many gates off is a bad look at a thing that its frame does not show otherwise
+# (a gate of three sigmas loses one in ninety); as many in a row as this are something else.
+STRAY_GATES = 1.5
+MAX_STRAYS = 3
 
 
 class Dossier:
@@ -39,6 +43,7 @@ class Dossier:
         self.first_mono_ns = 0
         self.last_mono_ns = 0
         self.last_frame = -1  # number of the last frame that showed it
+        self.strays = 0  # in a row
         self.best_quality = 0.0
         self.settled = Settled()
         self.scores: deque[float] = deque(maxlen=SCORES_KEPT)
@@ -130,6 +135,7 @@ class Dossier:
         self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns
         self.last_mono_ns = max(mono_ns, self.last_mono_ns)
         self.last_frame = frame
+        self.strays = 0
         self.scores.append(sighting.detection.score)
         self.ground_amsl_m += (sighting.ground_amsl_m - self.ground_amsl_m) / self.looks
         self._add_extent(look)
@@ -142,6 +148,12 @@ class Dossier:
         """Note that a part of it was seen, which says that it is there but not where."""
         self.last_mono_ns = max(mono_ns, self.last_mono_ns)
         self._incident = None
+
+    def stray(self, mono_ns: int, frame: int) -> None:
+        """Note a bad look at it, which does not count for its place."""
+        self.strays += 1
+        self.last_frame = frame
+        self.glimpse(mono_ns)
 
     def is_part(self, look: Look, mono_ns: int) -> bool:
         """Tell whether a look of the same pass shows a part of this thing, not another thing."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from edge.config import AssociationConfig
-from edge.patrol.association import Fit, are_twins, assign, fit
-from edge.patrol.dossier import Dossier
+from edge.patrol.association import Fit, are_twins, assign, fit, is_stray
+from edge.patrol.dossier import STRAY_GATES, Dossier
 from edge.patrol.extent import Bounds
 from edge.patrol.look import Look, is_usable, look_at, order_key
 from edge.patrol.merging import merge_converged
@@ -39,6 +39,7 @@ class IncidentsHealth:
     reported: int
     gone: int
     absorbed: int  # sightings that were a second box of something seen in the same frame
+    strays: int  # bad looks just outside the gate of an incident of the same pass
     merged: int  # incidents that turned out to be another
     forgotten: int  # tentative ones unseen for forget_tentative_s
     evicted: int  # lost because there were max_incidents
@@ -62,7 +63,8 @@ class Incidents:
         self._touched: dict[bytes, None] = {}  # an ordered set
         self._frame = 0
         self._forgotten_at_ns = -FORGET_EVERY_NS
-        self._absorbed = self._merged = self._forgotten = self._evicted = self._refused = 0
+        self._absorbed = self._strays = self._merged = 0
+        self._forgotten = self._evicted = self._refused = 0
 
     def __len__(self) -> int:
         return len(self._dossiers)
@@ -83,13 +85,13 @@ class Incidents:
         dossier = self._dossiers.get(incident_id)
         return dossier.incident if dossier is not None else None
 
-    def touched(self) -> list[Dossier]:
-        """Return the dossiers that changed since `take_touched`, and leave them there."""
-        return [self._dossiers[key] for key in self._touched]
+    def touched(self) -> tuple[Dossier, ...]:
+        """Return the dossiers that changed since `take_touched` was last called."""
+        return tuple(self._dossiers[key] for key in self._touched)
 
     def take_touched(self) -> list[Dossier]:
         """Return the dossiers that changed since the last call, and begin anew."""
-        touched = [self._dossiers[key] for key in self._touched]
+        touched = list(self.touched())
         self._touched.clear()
         return touched
 
@@ -126,6 +128,9 @@ class Incidents:
             elif (whole := self._whole_of(look, label, mono_ns)) is not None:
                 whole.glimpse(mono_ns)
                 self._absorbed += 1
+            elif (near := self._strayed_from(look, label, mono_ns)) is not None:
+                near.stray(mono_ns, self._frame)
+                self._strays += 1
             else:
                 seen.append((look, self._begin(label, look, mono_ns)))
         for _, dossier in seen:
@@ -137,6 +142,10 @@ class Incidents:
         near = self._near(label, _grown(look.extent.bounds, look.sighting, reach_m))
         found = ((dossier, fit(look, dossier, mono_ns, self.association)) for dossier in near)
         return {dossier.incident_id: one for dossier, one in found if one is not None}
+
+    def _reach_m(self, look: Look) -> float:
+        gate_m = self.association.gate_sigma * look.whole_sigma_m
+        return max(gate_m, self.association.min_gate_m)
 
     def _near(self, label: str, bounds: Bounds) -> list[Dossier]:
         nearby = self._nearby.get(label)
@@ -152,6 +161,15 @@ class Incidents:
         """Return the incident of the same pass that this look shows only a part of, if any."""
         for dossier in self._near(label, look.extent.bounds):
             if dossier.is_part(look, mono_ns):
+                return dossier
+        return None
+
+    def _strayed_from(self, look: Look, label: str, mono_ns: int) -> Dossier | None:
+        """Return the incident, not seen in this frame, that this is a bad look at, if any."""
+        reach_m = STRAY_GATES * self._reach_m(look)
+        for dossier in self._near(label, _grown(look.extent.bounds, look.sighting, reach_m)):
+            is_unseen = dossier.last_frame != self._frame
+            if is_unseen and is_stray(look, dossier, mono_ns, self.association):
                 return dossier
         return None
 
@@ -235,6 +253,7 @@ class Incidents:
             reported=states.count(IncidentState.REPORTED),
             gone=states.count(IncidentState.GONE),
             absorbed=self._absorbed,
+            strays=self._strays,
             merged=self._merged,
             forgotten=self._forgotten,
             evicted=self._evicted,

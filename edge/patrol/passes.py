@@ -76,10 +76,10 @@ class PassFusion:
         self._moment = (self._moment[0] + moment[0], self._moment[1] + moment[1])
         self._add_bias(sighting, trust / (look.noise[0] + look.noise[2]))
         self.looks += 1
-        share = trust * max(1.0 / self.looks, RECENT_SHARE) if self.looks > 1 else 1.0
+        share = max(1.0 / self.looks, RECENT_SHARE)
         self.recent_east_m += share * (sighting.east_m - self.recent_east_m)
         self.recent_north_m += share * (sighting.north_m - self.recent_north_m)
-        self.recent_covariance = scale(look.gate_noise, max(1.0 / self.looks, RECENT_SHARE))
+        self.recent_covariance = scale(look.gate_noise, share)
         self.last = sighting
 
     def _add_bias(self, sighting: Sighting, weight: float) -> None:

@@ -42,7 +42,7 @@ class NotRestored(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SavedDossier:
-    """One incident on disk."""
+    """One incident on disk; its instants are ages, and monotonic times in it are 0."""
 
     incident_id: str  # hex
     label: str
@@ -154,13 +154,13 @@ def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:
         label=dossier.label,
         state=dossier.state,
         revision=dossier.revision,
-        told=told,
+        told=replace(told, mono_ns=0) if told is not None else None,
         looks=dossier.looks,
         first_age_ns=mono_ns - dossier.first_mono_ns,
         last_age_ns=mono_ns - dossier.last_mono_ns,
         told_age_ns=mono_ns - told.mono_ns if told is not None else 0,
         best_age_ns=mono_ns - dossier.best.captured_mono_ns,
-        best=dossier.best,
+        best=replace(dossier.best, captured_mono_ns=MonoNs(0)),
         settled=dossier.all_settled(),
         scores=tuple(dossier.scores),
         sizes=tuple(dossier.sizes),
