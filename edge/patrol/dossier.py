@@ -56,7 +56,14 @@ class Dossier:
         self._best: Sighting | None = None
         self._extent: Extent | None = None
         self._active: PassFusion | None = None
+        # Worked out when asked for, until the next look.
         self._incident: Incident | None = None
+        self._estimate: Estimate | None = None
+        self._bounds: Bounds | None = None
+        self._size_wd_m = (0.0, 0.0)  # width, depth
+
+    def _is_stale(self) -> None:
+        self._incident = self._estimate = self._bounds = None
 
     @property
     def best(self) -> Sighting:
@@ -75,7 +82,7 @@ class Dossier:
     @property
     def size_m(self) -> float:
         """The larger side."""
-        return max(self._size())
+        return max(self._size_wd_m)
 
     def is_same_pass(self, camera_id: str, mono_ns: int) -> bool:
         """Tell whether a look now shares its bias with the last one.
@@ -118,9 +125,11 @@ class Dossier:
 
     def estimate(self) -> Estimate:
         """Return the place by all passes, bias floor included."""
-        fused = self.all_settled().estimate()
-        floor = isotropic(self._config.bias_floor_m)
-        return replace(fused, covariance=add(fused.covariance, floor))
+        if self._estimate is None:
+            fused = self.all_settled().estimate()
+            floor = isotropic(self._config.bias_floor_m)
+            self._estimate = replace(fused, covariance=add(fused.covariance, floor))
+        return self._estimate
 
     def add(self, look: Look, mono_ns: int, frame: int, distance_sigma: float = 0.0) -> None:
         """Take in a look that was found to be of this incident."""
@@ -142,7 +151,7 @@ class Dossier:
         quality = picture_quality(sighting)
         if self._best is None or quality > self.best_quality:
             self._best, self.best_quality = sighting, quality
-        self._incident = None
+        self._is_stale()
 
     def glimpse(self, mono_ns: int) -> None:
         """Note that a part of it was seen, which says that it is there but not where."""
@@ -170,10 +179,11 @@ class Dossier:
                 self._extent = look.extent
             elif not self.sizes:
                 self._extent = self._extent.joined(look.extent)
+            self._size_wd_m = self._size()
             return
         area_m2 = sighting.width_m * sighting.depth_m
         self.sizes.append((sighting.width_m, sighting.depth_m))
-        width_m, depth_m = self._size()
+        self._size_wd_m = width_m, depth_m = self._size()
         if self._extent is None or area_m2 >= MIN_OUTLINE_SHARE * width_m * depth_m:
             self._extent = look.extent
 
@@ -190,6 +200,7 @@ class Dossier:
         if self._active is not None:
             self.settled = self.settled.with_pass(self._active.estimate())
             self._active = None
+            self._is_stale()
 
     def all_settled(self) -> Settled:
         """Return all passes as if the current one were closed."""
@@ -203,7 +214,8 @@ class Dossier:
         The earlier picture may be gone, and its time is known less well.
         """
         self._best, self.best_quality, self._extent = best, 0.0, extent
-        self._incident = None
+        self._size_wd_m = self._size()
+        self._is_stale()
 
     def take(self, other: Dossier) -> None:
         """Take over the looks of another record of the same thing."""
@@ -231,10 +243,16 @@ class Dossier:
         self.apart |= other.apart
         if other.best_quality > self.best_quality:
             self._best, self.best_quality = other.best, other.best_quality
-        self._incident = None
+        self._size_wd_m = self._size()
+        self._is_stale()
 
     def bounds(self) -> Bounds:
         """Return the ground within which a look may be of this incident."""
+        if self._bounds is None:
+            self._bounds = self._reach()
+        return self._bounds
+
+    def _reach(self) -> Bounds:
         fused = self.estimate()
         reach_m = self._config.gate_sigma * math.sqrt(eigenvalues(fused.covariance)[0])
         reach_m = max(reach_m, self._config.min_gate_m)
@@ -264,7 +282,7 @@ class Dossier:
 
     def _fused(self) -> Incident:
         fused = self.estimate()
-        width_m, depth_m = self._size()
+        width_m, depth_m = self._size_wd_m
         return Incident(
             incident_id=self.incident_id,
             label=self.label,

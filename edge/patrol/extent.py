@@ -68,18 +68,18 @@ def extent_of(sighting: Sighting) -> Extent:
     )
 
 
+def touch(a: Bounds, b: Bounds) -> bool:
+    """Tell whether two upright rectangles have a point in common."""
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+
 def overlap(a: Extent, b: Extent) -> tuple[float, float]:
     """Compare two extents.
 
     Returns:
         Intersection over union, and intersection over the smaller of the two; both 0 to 1.
     """
-    if (
-        a.bounds[0] >= b.bounds[2]
-        or b.bounds[0] >= a.bounds[2]
-        or a.bounds[1] >= b.bounds[3]
-        or b.bounds[1] >= a.bounds[3]
-    ):
+    if not touch(a.bounds, b.bounds):
         return (0.0, 0.0)
     areas = (a.area_m2, b.area_m2)
     if min(areas) <= 0.0:

@@ -11,7 +11,7 @@ from itertools import groupby
 from edge.config import AssociationConfig
 from edge.patrol.association import Fit, are_twins, assign, fit, is_stray
 from edge.patrol.dossier import STRAY_GATES, Dossier
-from edge.patrol.extent import Bounds
+from edge.patrol.extent import Bounds, touch
 from edge.patrol.look import Look, is_usable, look_at, order_key
 from edge.patrol.merging import merge_converged
 from edge.patrol.nearby import Nearby
@@ -149,7 +149,10 @@ class Incidents:
 
     def _near(self, label: str, bounds: Bounds) -> list[Dossier]:
         nearby = self._nearby.get(label)
-        return [self._dossiers[key] for key in sorted(nearby.near(bounds))] if nearby else []
+        if nearby is None:
+            return []
+        near = (self._dossiers[key] for key in sorted(nearby.near(bounds)))
+        return [dossier for dossier in near if touch(dossier.bounds(), bounds)]
 
     def neighbours(self, dossier: Dossier) -> list[Dossier]:
         """Return the incidents of the same label whose bounds may touch this one's."""
