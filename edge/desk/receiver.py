@@ -42,7 +42,7 @@ from edge.records import Alert
 
 log = logging.getLogger(__name__)
 
-BATCH_S: Final = 0.01
+BATCH_S: Final = 0.005
 BATCH_MAX: Final = 200
 _RECEIVE_MAX: Final = 200
 _STATE_EVERY_S: Final = 10.0

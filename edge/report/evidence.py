@@ -39,6 +39,7 @@ class EvidenceRef:
 
     path: Path
     hash8: bytes  # first 8 bytes of its SHA-256: what the alert carries
+    is_new: bool = True  # False: the same picture was stored, and sent, before
 
 
 class NoEvidence(Enum):
@@ -104,6 +105,8 @@ class EvidenceKeeper:
             return NoEvidence.TOO_LARGE
         digest = hashlib.sha256(picture).digest()[:8]
         path = self._config.folder / f"{incident_id.hex()}-{digest.hex()}.webp"
+        if path in self._files:
+            return EvidenceRef(path, digest, is_new=False)
         try:
             self._make_room(len(picture))
             _write_whole(path, picture)

@@ -217,7 +217,7 @@ class Mailbox:
     def changed(self) -> bool:
         """Tell cheaply whether another connection has written since this was last asked.
 
-        Reads a counter in shared memory: a poll each 20 ms costs less than a thousandth of a core.
+        Reads a counter in shared memory: a poll costs microseconds.
         """
         version = int(self._one("PRAGMA data_version")[0])
         is_new, self._data_version = version != self._data_version, version

@@ -40,7 +40,7 @@ from edge.report.wire import EvidenceGoneError, check_packet_size, message_from_
 
 log = logging.getLogger(__name__)
 
-_POLL_S: Final = 0.02  # how soon a row put by `flight` is noticed
+_POLL_S: Final = 0.01  # how soon a row put by `flight` is noticed
 _POLL_DOWN_S: Final = 0.2
 _LOOK_EVERY_S: Final = 0.25  # for rows whose back-off has ended
 _STALL_S: Final = 15.0  # no PUBACK for so long: the slot is lost, start anew
