@@ -41,7 +41,8 @@ class VideoFile:
     """A video file.  Iterating gives `(index, pts_ns, image_bgr)`, decoded ahead of the caller.
 
     `pts_ns` counts from the file's start and always grows.  Images are H×W×3 and belong to the
-    caller; a file whose size changes midway gives each image in its own size.
+    caller.  All have the first one's size: where the size changes midway, OpenCV scales what
+    follows, so that a calibration for the first size still fits.
 
     Raises:
         VideoError: the file is missing, or not one picture of it decodes.
@@ -51,7 +52,6 @@ class VideoFile:
         self, path: Path | str, threads: int = DECODE_THREADS, ahead: int = AHEAD_FRAMES
     ) -> None:
         self.path = Path(path)
-        self.size_changes = 0
         self.problem = ""  # what was wrong with the file as played, "" while nothing is
         self._threads = threads
         self._ahead = ahead
@@ -95,13 +95,9 @@ class VideoFile:
             first = _read(capture)
         self.problem = ""
         index, pts_ns, image = 0, -1, first
-        size = image.shape if image is not None else ()
         try:
             while image is not None:
                 pts_ns = self._pts_ns(capture, pts_ns)
-                if image.shape != size:
-                    size = image.shape
-                    self.size_changes += 1
                 yield index, pts_ns, image
                 index += 1
                 image = _read(capture)

@@ -67,16 +67,11 @@ class GstOpener:
         return GstReader(url, self.recipe(url, encoding), self)
 
     def recipe(self, url: str, encoding: str) -> Recipe:
-        if encoding == "auto" and url in self._sniffed:
-            encoding = self._sniffed[url]
-        return recipe_from_url(url, encoding, self._jitter_s)
+        guess = self._sniffed.get(url, "h264")
+        return recipe_from_url(url, encoding, self._jitter_s, guess)
 
     def learn_codec(self, url: str, codec: str) -> None:
         self._sniffed[url] = codec
-
-    def forget_codec(self, url: str) -> None:
-        """A stream that showed no picture may have changed its codec."""
-        self._sniffed.pop(url, None)
 
     def ban(self, element: str) -> None:
         log.warning("decoder_failed element=%s", element)
@@ -94,7 +89,6 @@ class GstReader:
         self._url = url
         self._opener = opener
         self._gst = load_gst()
-        self._n_pictures = 0
         self._codec = recipe.codec  # what was built
         self._wanted_codec: str | None = None  # what the packets say, where they differ
         self._run = Pipeline(self._gst, url, recipe, opener.banned, self._packet_seen)
@@ -117,9 +111,7 @@ class GstReader:
         if self._wanted_codec is not None:
             self._change_codec(self._wanted_codec)
         self._raise_what_broke()
-        picture = self._run.pull(timeout_s)
-        self._n_pictures += picture is not None
-        return picture
+        return self._run.pull(timeout_s)
 
     def _change_codec(self, codec: str) -> None:
         log.info("video_codec url=%s codec=%s", self._url, codec)
@@ -138,6 +130,4 @@ class GstReader:
         raise VideoError(f"{self._url}: {reason}")
 
     def close(self) -> None:
-        if not self._n_pictures:
-            self._opener.forget_codec(self._url)
         self._run.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.errors import MissingExtraError, VideoError
@@ -12,9 +12,17 @@ from edge.errors import MissingExtraError, VideoError
 # not as BGR.
 _FROM_NVMM = "nvvidconv ! video/x-raw,format=BGRx"
 
-# More threads than this buy nothing at 1080p, and the inference needs the cores.  Slices, not
+# Properties that are set where this version of the element has them.
+# More threads than two buy nothing at 1080p, and the inference needs the cores.  Slices, not
 # frames: frame threads would hold each picture back by as many frames as there are threads.
-_AVDEC = "max-threads=2 thread-type=slice"
+# Who joins midway, or loses packets, has no reference picture: such green or smeared pictures
+# would be shown to the detector, since libav puts them out by default.
+_AVDEC = (
+    "max-threads=2",
+    "thread-type=slice",
+    "output-corrupt=false",
+    "discard-corrupted-frames=true",
+)
 
 _DEPAYLOADERS = {"h264": "rtph264depay", "h265": "rtph265depay", "jpeg": "rtpjpegdepay"}
 _PARSERS = {"h264": "h264parse", "h265": "h265parse", "jpeg": "jpegparse"}
@@ -22,30 +30,37 @@ _PARSERS = {"h264": "h264parse", "h265": "h265parse", "jpeg": "jpegparse"}
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """One way to decode: the element that is reported, and the description that is built."""
+    """One way to decode."""
 
     element: str
-    description: str
-    needs: tuple[str, ...] = ()
+    properties: tuple[str, ...] = ()
+    then: str = ""  # elements that bring the picture into this computer's memory
+    needs: tuple[str, ...] = ()  # elements
+
+    @property
+    def description(self) -> str:
+        """As GStreamer's launch syntax has it."""
+        element = " ".join((self.element, *self.properties))
+        return f"{element} ! {self.then}" if self.then else element
 
 
 # Hardware first.
 _DECODERS: dict[str, tuple[Decoder, ...]] = {
     "h264": (
-        Decoder("nvv4l2decoder", f"nvv4l2decoder ! {_FROM_NVMM}", ("nvvidconv",)),
-        Decoder("v4l2h264dec", "v4l2h264dec"),
-        Decoder("v4l2slh264dec", "v4l2slh264dec"),
-        Decoder("avdec_h264", f"avdec_h264 {_AVDEC}"),
-        Decoder("openh264dec", "openh264dec"),
+        Decoder("nvv4l2decoder", then=_FROM_NVMM, needs=("nvvidconv",)),
+        Decoder("v4l2h264dec"),
+        Decoder("v4l2slh264dec"),
+        Decoder("avdec_h264", _AVDEC),
+        Decoder("openh264dec"),
     ),
     "h265": (
-        Decoder("nvv4l2decoder", f"nvv4l2decoder ! {_FROM_NVMM}", ("nvvidconv",)),
-        Decoder("v4l2h265dec", "v4l2h265dec"),
-        Decoder("v4l2slh265dec", "v4l2slh265dec"),  # Raspberry Pi 5
-        Decoder("avdec_h265", f"avdec_h265 {_AVDEC}"),
-        Decoder("libde265dec", "libde265dec"),
+        Decoder("nvv4l2decoder", then=_FROM_NVMM, needs=("nvvidconv",)),
+        Decoder("v4l2h265dec"),
+        Decoder("v4l2slh265dec"),  # Raspberry Pi 5
+        Decoder("avdec_h265", _AVDEC),
+        Decoder("libde265dec"),
     ),
-    "jpeg": (Decoder("jpegdec", "jpegdec"), Decoder("avdec_mjpeg", "avdec_mjpeg")),
+    "jpeg": (Decoder("jpegdec"), Decoder("avdec_mjpeg")),
 }
 
 # Caps name of a pad, or encoding name of an RTP pad, to our word for it.
@@ -83,8 +98,10 @@ def choose_decoder(gst: Any, codec: str, banned: AbstractSet[str] = frozenset())
     for decoder in _DECODERS[codec]:
         if decoder.element in banned:
             continue
-        if all(_exists(gst, name) for name in decoder.needs) and _opens(gst, decoder.element):
-            return decoder
+        element = _opened(gst, decoder.element)
+        if element is not None and all(_exists(gst, name) for name in decoder.needs):
+            known = (p for p in decoder.properties if element.find_property(p.split("=")[0]))
+            return replace(decoder, properties=tuple(known))
     tried = ", ".join(decoder.element for decoder in _DECODERS[codec])
     raise VideoError(
         f"no decoder for {codec} works (tried {tried}); on Debian and Ubuntu: "
@@ -124,11 +141,11 @@ def _exists(gst: Any, element: str) -> bool:
     return gst.ElementFactory.find(element) is not None
 
 
-def _opens(gst: Any, element: str) -> bool:
-    """Whether the element is installed and reaches READY, in which a device is opened."""
-    made = gst.ElementFactory.make(element, None)
+def _opened(gst: Any, name: str) -> Any | None:
+    """An element that reached READY, in which a device is opened; None: it is not to be had."""
+    made = gst.ElementFactory.make(name, None)
     if made is None:
-        return False
+        return None
     opened = made.set_state(gst.State.READY) != gst.StateChangeReturn.FAILURE
     made.set_state(gst.State.NULL)
-    return bool(opened)
+    return made if opened else None

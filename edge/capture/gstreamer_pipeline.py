@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -27,6 +28,7 @@ from edge.records import ImageArray
 log = logging.getLogger(__name__)
 
 PacketSeen: TypeAlias = Callable[[bytes], bool]
+PadCallback: TypeAlias = Callable[[Any, Any], Any]
 
 # Newest wins, after decoding: a queue before it would lose reference frames, and one without a
 # bound would grow to minutes of lag.
@@ -71,6 +73,7 @@ class Pipeline:
         # (pts, index, mono ns) of what left the decoder and was not yet seen at the sink.
         self._decoded: deque[tuple[int, int, int]] = deque(maxlen=IN_FLIGHT)
         self._n_decoded = 0
+        self._let_go: dict[str, Callable[[], object]] = {}  # what undoes each callback
         self._time = StreamTime(recipe.trusts_pts, trusts_ntp=shares_clock(url))
         self._pipeline = self._build()
         self._sink = self._pipeline.get_by_name("sink")
@@ -85,27 +88,32 @@ class Pipeline:
 
     def _build(self) -> Any:
         gst, recipe = self._gst, self.recipe
-        head = recipe.head
-        if head.startswith("csi:"):
-            self.decoder, head = csi_head(gst, int(head.removeprefix("csi:")))
+        first = recipe.head
+        if first.startswith("csi:"):
+            self.decoder, first = csi_head(gst, int(first.removeprefix("csi:")))
         if recipe.codec is not None:
             decoder = choose_decoder(gst, recipe.codec, self._banned)
             self.decoder = decoder.element
-            head = f"{head} ! {decoding_chain(recipe.codec, decoder, is_rtp=True)}"
+            first = f"{first} ! {decoding_chain(recipe.codec, decoder, is_rtp=True)}"
         joined = recipe.is_raw or recipe.codec is not None
-        description = f"{head} ! {TAIL}" if joined else f"{head} {TAIL}"
+        description = f"{first} ! {TAIL}" if joined else f"{first} {TAIL}"
         pipeline = self._parse(description)
         # The system clock is CLOCK_MONOTONIC, so that timestamps need no other mapping.
         pipeline.use_clock(gst.SystemClock.obtain())
         self._set_properties(pipeline.get_by_name("head"))
         if not joined:
-            pipeline.get_by_name("head").connect("pad-added", self._pad_added, pipeline)
-        tail_pad = pipeline.get_by_name("tail").get_static_pad("sink")
-        tail_pad.add_probe(gst.PadProbeType.BUFFER, self._left_decoder)
+            head = pipeline.get_by_name("head")
+            pad_added = head.connect("pad-added", self._pad_added, pipeline)
+            self._let_go["head"] = functools.partial(head.disconnect, pad_added)
+        self._probe(pipeline, "tail", "sink", self._left_decoder)
         if recipe.sniffs_rtp:
-            packets = pipeline.get_by_name("packets").get_static_pad("src")
-            packets.add_probe(gst.PadProbeType.BUFFER, self._packet)
+            self._probe(pipeline, "packets", "src", self._packet)
         return pipeline
+
+    def _probe(self, pipeline: Any, element: str, pad_name: str, callback: PadCallback) -> None:
+        pad = pipeline.get_by_name(element).get_static_pad(pad_name)
+        probe = pad.add_probe(self._gst.PadProbeType.BUFFER, callback)
+        self._let_go[element] = functools.partial(pad.remove_probe, probe)
 
     def _parse(self, description: str) -> Any:
         from gi.repository import GLib
@@ -174,9 +182,10 @@ class Pipeline:
         return self._gst.PadProbeReturn.OK
 
     def _packet(self, _pad: Any, info: Any) -> Any:
-        told = self._packet_seen(info.get_buffer().extract_dup(0, PACKET_HEAD_BYTES))
-        gst = self._gst
-        return gst.PadProbeReturn.REMOVE if told else gst.PadProbeReturn.OK
+        if not self._packet_seen(info.get_buffer().extract_dup(0, PACKET_HEAD_BYTES)):
+            return self._gst.PadProbeReturn.OK
+        self._let_go.pop("packets", None)
+        return self._gst.PadProbeReturn.REMOVE
 
     def pull(self, timeout_s: float) -> Picture | None:
         """Wait for a picture at the sink."""
@@ -238,6 +247,10 @@ class Pipeline:
         )
         stop.start()
         stop.join(TEARDOWN_S)
+        # GStreamer holds the callbacks and they hold this object: a cycle that no collector sees.
+        while self._let_go:
+            _, let_go = self._let_go.popitem()
+            let_go()
         if stop.is_alive():
             log.error("video_teardown_hangs url=%s after_s=%.0f", self._url, TEARDOWN_S)
 

@@ -42,7 +42,7 @@ class Recipe:
     sniffs_rtp: bool = False  # `codec` is a guess; the packets will tell
 
 
-def recipe_from_url(url: str, encoding: str, jitter_s: float) -> Recipe:
+def recipe_from_url(url: str, encoding: str, jitter_s: float, guess: str = "h264") -> Recipe:
     """Read a live source's URL.
 
     Args:
@@ -50,6 +50,7 @@ def recipe_from_url(url: str, encoding: str, jitter_s: float) -> Recipe:
             v4l2:///dev/video0, csi://0 or gst:<pipeline>.
         encoding: h264, h265, or auto; of bare RTP only, the others say it themselves.
         jitter_s: how long RTP packets are held to put them in order.
+        guess: the codec to begin with where `encoding` is auto.
 
     Raises:
         VideoError: the URL is of none of these kinds, or lacks its port.
@@ -61,7 +62,7 @@ def recipe_from_url(url: str, encoding: str, jitter_s: float) -> Recipe:
     if parts.scheme in {"rtsp", "rtsps", "rtspt", "rtspu"}:
         return _rtsp(url, jitter_ms)
     if parts.scheme == "udp":
-        return _rtp(parts, encoding, jitter_ms)
+        return _rtp(parts, encoding, jitter_ms, guess)
     if parts.scheme in {"mpegts+udp", "mpegts"}:
         return _mpegts(parts)
     if parts.scheme == "tcp":
@@ -101,8 +102,8 @@ def _rtsp(url: str, jitter_ms: int) -> Recipe:
     )
 
 
-def _rtp(parts: SplitResult, encoding: str, jitter_ms: int) -> Recipe:
-    codec = "h264" if encoding == "auto" else encoding
+def _rtp(parts: SplitResult, encoding: str, jitter_ms: int, guess: str) -> Recipe:
+    codec = guess if encoding == "auto" else encoding
     caps = _RTP_CAPS.format(name=codec.upper())
     return Recipe(
         f'udpsrc name=packets {_udp_listen(parts)} caps="{caps}" '

@@ -70,7 +70,7 @@ class RecordedVideo:
         recording = self._recording
         return replace(
             self._health,
-            size_changes=recording.size_changes,
+            size_changes=recording.size_changes if isinstance(recording, StillFolder) else 0,
             last_error=self._health.last_error or recording.problem,
         )
 

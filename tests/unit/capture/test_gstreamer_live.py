@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -324,6 +326,31 @@ def test_a_decoder_that_broke_is_not_chosen_again() -> None:
     assert second.element != first.element
     with pytest.raises(VideoError, match="apt install"):
         choose_decoder(gst, "jpeg", banned={"jpegdec", "avdec_mjpeg"})
+
+
+def test_connections_that_were_closed_leave_nothing_behind() -> None:
+    """For ever means thousands of connections: pipelines, threads and sockets all go."""
+    port = free_port()
+    url = f"udp://:{port}"
+    opener = gstreamer.GstOpener(jitter_s=0.1)
+    with sending("rtp-h264", port):
+        opener.open(url, "auto").close()  # plugins are loaded, libraries have their threads
+        files, threads = len(list(Path("/proc/self/fd").iterdir())), native_threads()
+        runs = []
+        for _ in range(5):
+            reader = opener.open(url, "auto")
+            until(lambda r=reader: r.read(0.2) is not None, "no picture")
+            runs.append(weakref.ref(reader._run))
+            reader.close()
+            del reader
+        gc.collect()
+        until(lambda: native_threads() <= threads, "threads are left")
+        assert len(list(Path("/proc/self/fd").iterdir())) <= files
+    assert not any(run() for run in runs)
+
+
+def native_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_a_probe_says_what_a_camera_gives() -> None:

@@ -2,8 +2,8 @@
 
 Each picture shows 16 grey squares, black or white: the bits of the monotonic clock in ms at the
 moment it was made.  CLOCK_MONOTONIC is one for all processes of a computer, so the receiver can
-compare the truth with what it believes.  A line on stdin changes the picture: `good`, `black`,
-`frozen`, `large`.
+compare the truth with what it believes.  A line on stdin changes the picture: `good`, `black` or
+`frozen`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ WIDTH, HEIGHT = 256, 128
 RATE_HZ = 30
 ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=2000",
-    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=2000",
+    # A closed GOP with its headers repeated, as cameras send it: who joins late needs both.
+    "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=2000 "
+    "option-string=open-gop=0:repeat-headers=1",
 }
 PAYLOADERS = {"h264": "rtph264pay config-interval=-1", "h265": "rtph265pay config-interval=-1"}
 
@@ -98,6 +100,11 @@ def pipeline_text(kind: str, port: int) -> str:
     return f"{encoded} ! h264parse ! mpegtsmux ! tcpserversink host=127.0.0.1 port={port}"
 
 
+def say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 def serve_rtsp(camera: Camera, port: int) -> None:
     import gi
 
@@ -121,7 +128,7 @@ def serve_rtsp(camera: Camera, port: int) -> None:
     server.set_service(str(port))
     server.get_mount_points().add_factory("/camera", factory)
     server.attach(None)
-    print("ready", flush=True)
+    say_ready()
     GLib.MainLoop().run()
 
 
@@ -144,7 +151,7 @@ def main(kind: str, port: int) -> None:
     Gst.init(None)
     pipeline = Gst.parse_launch(pipeline_text(kind, port))
     pipeline.set_state(Gst.State.PLAYING)
-    print("ready", flush=True)
+    say_ready()
     camera.feed(Gst, pipeline.get_by_name("camera"))
 
 
