@@ -126,7 +126,8 @@ def gnss_sigma_m(pose: Pose, accuracy: AccuracyConfig) -> float:
 
 def covariance2(matrix: FloatArray) -> Covariance2:
     """Take (var_east, cov, var_north) from a 2×2 matrix."""
-    return float(matrix[0, 0]), float(matrix[0, 1]), float(matrix[1, 1])
+    (var_east, cov), (_, var_north) = matrix.tolist()
+    return var_east, cov, var_north
 
 
 def _rotation_sigmas(tilt_deg: float, heading_deg: float, other_rad: float) -> FloatArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.geo.place import Anchors
-from edge.geo.view import Slopes, View
+from edge.geo.view import View
 from edge.records import FloatArray
 
 # A box that is all wall has no depth; at most this share of its ground depth is taken for height.
@@ -45,16 +46,13 @@ def limit_height(view: View, corners: FloatArray, top_m: FloatArray) -> FloatArr
     return height_m
 
 
-def extents_of(
-    view: View, corners: FloatArray, anchors: Anchors, places_enu_m: FloatArray, max_slant_m: float
-) -> Extents:
+def extents_of(view: View, corners: FloatArray, anchors: Anchors, max_slant_m: float) -> Extents:
     """Put the corners of N boxes on the ground.
 
     Args:
         view: Of the frame.
         corners: Shape (4, N, 3), unit, NED, picture order; NaN outside the lens.
         anchors: Which of the things stand on their boxes' bottom edge.
-        places_enu_m: Shape (N, 2).
         max_slant_m: Corners farther away count as unseen.
     """
     down = corners[..., 2]
@@ -72,20 +70,18 @@ def extents_of(
         outline = np.where(anchors.is_base[:, None, None], squares, outline)
         depth_m = np.where(anchors.is_base, width_m, depth_m)
     has_outline = is_seen[2:].all(axis=0) & (anchors.is_base | is_seen[:2].all(axis=0))
-    return Extents(outline, has_outline & np.isfinite(places_enu_m).all(axis=1), width_m, depth_m)
+    return Extents(outline, has_outline, width_m, depth_m)
 
 
-def width_by_slope(slopes: Slopes, width_px: FloatArray) -> FloatArray:
-    """Return the width (N,) of boxes whose corners are not on the ground: by scale at the place."""
-    width_m: FloatArray = width_px * np.linalg.norm(slopes.pixel[:, :, 0], axis=1)
-    return width_m
+def width_by_slope(metres_per_px: FloatArray, width_px: float) -> float:
+    """Return the width of a box whose corners meet no ground, by the scale (2, 2) at its place."""
+    return width_px * math.hypot(float(metres_per_px[0, 0]), float(metres_per_px[1, 0]))
 
 
 def _mean_side(outline: FloatArray, starts: tuple[int, int], ends: tuple[int, int]) -> FloatArray:
     """Return the distance (N,) between the middles of two opposite sides."""
-    start, end = outline[:, starts].mean(axis=1), outline[:, ends].mean(axis=1)
-    length_m: FloatArray = np.linalg.norm(end - start, axis=1)
-    return length_m
+    gap = outline[:, ends[0]] + outline[:, ends[1]] - outline[:, starts[0]] - outline[:, starts[1]]
+    return 0.5 * np.hypot(gap[:, 0], gap[:, 1])
 
 
 def _squares_behind(

@@ -50,6 +50,8 @@ class _Cuts:
     slant_m: FloatArray  # (N,)
     east_north_m: FloatArray  # (N, 2), in the plane
     slopes: Slopes
+    is_smooth: NDArray[np.bool_]  # (N,): the slopes are finite
+    gsd_m_per_px: FloatArray  # (N,)
     extents: Extents
 
 
@@ -145,7 +147,7 @@ class Locator:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             cuts = self._cut([Detection("", 0.0, (u, v, u, v))], view)
         reason = self._reason(cuts, 0)
-        return reason if reason is not None else _gsd_m(cuts.slopes, 0)
+        return reason if reason is not None else float(cuts.gsd_m_per_px[0])
 
     def _view(self, frame_size: tuple[int, int], pose: Pose) -> View | NoGeotag:
         if frame_size != (self._scaled.width_px, self._scaled.height_px):
@@ -173,6 +175,7 @@ class Locator:
         aside = np.where(anchors.is_base[:, None], rays[AROUND_BOTTOM], rays[AROUND_CENTRE])
         north_east_m, slant_m = view.cut(view.origins(heights_m), directions)
         east_north_m = view.enu_from_ned(north_east_m)
+        slopes = view.slopes(directions, aside, heights_m)
         max_slant_m = self._rig.accuracy.max_slant_m
         return _Cuts(
             detections=detections,
@@ -182,8 +185,10 @@ class Locator:
             in_lens=in_lens[chosen] & ~np.isnan(aside[:, :, 0]).any(axis=0),
             slant_m=slant_m,
             east_north_m=east_north_m,
-            slopes=view.slopes(directions, aside, heights_m),
-            extents=extents_of(view, rays[CORNERS], anchors, east_north_m, max_slant_m),
+            slopes=slopes,
+            is_smooth=slopes.is_finite,
+            gsd_m_per_px=slopes.gsd_m_per_px,
+            extents=extents_of(view, rays[CORNERS], anchors, max_slant_m),
         )
 
     def _errors(self, cuts: _Cuts, view: View, frame: Frame, pose: Pose) -> _Errors:
@@ -208,41 +213,39 @@ class Locator:
             return NoGeotag.NO_TERRAIN
         if slant_m > self._rig.accuracy.max_slant_m:
             return NoGeotag.TOO_FAR
-        if not (
-            np.isfinite(cuts.slopes.rotation[i]).all() and np.isfinite(cuts.slopes.pixel[i]).all()
-        ):
-            return NoGeotag.RAY_ABOVE_HORIZON  # so near to it that a step of the slopes is above
-        return None
+        # So near to the horizon that a step of the slopes is above it.
+        return None if cuts.is_smooth[i] else NoGeotag.RAY_ABOVE_HORIZON
 
     def _sighting(self, cuts: _Cuts, view: View, i: int, frame: Frame, errors: _Errors) -> Sighting:
         """Build the noun for box i."""
-        depression_deg = math.degrees(math.asin(min(1.0, float(cuts.directions[i, 2]))))
-        north, east, _ = cuts.directions[i]
-        has_outline = bool(cuts.extents.has_outline[i])
-        if has_outline:
+        north, east, down = cuts.directions[i].tolist()
+        depression_deg = math.degrees(math.asin(min(1.0, down)))
+        east_m, north_m = cuts.east_north_m[i].tolist()
+        outline: tuple[tuple[float, float], ...] = ()
+        if cuts.extents.has_outline[i]:
             width_m, depth_m = float(cuts.extents.width_m[i]), float(cuts.extents.depth_m[i])
-            outline = tuple((float(e), float(n)) for e, n in cuts.extents.outline_enu_m[i])
+            outline = tuple((e, n) for e, n in cuts.extents.outline_enu_m[i].tolist())
         else:
-            width_m = float(width_by_slope(cuts.slopes, cuts.boxes.size_wh_px[:, 0])[i])
-            depth_m, outline = width_m, ()
+            width_m = width_by_slope(cuts.slopes.pixel[i], float(cuts.boxes.size_wh_px[i, 0]))
+            depth_m = width_m  # nothing better is known of it
         return Sighting(
             detection=cuts.detections[i],
             camera_id=frame.camera_id,
             frame_index=frame.index,
             captured_mono_ns=frame.captured_mono_ns,
-            east_m=float(cuts.east_north_m[i, 0]),
-            north_m=float(cuts.east_north_m[i, 1]),
+            east_m=east_m,
+            north_m=north_m,
             ground_amsl_m=view.ground.ground_amsl_m,
             look_covariance=covariance2(errors.look[i]),
             shared_covariance=covariance2(errors.shared[i]),
             outline_enu_m=outline,
             width_m=width_m,
             depth_m=depth_m,
-            gsd_m_per_px=_gsd_m(cuts.slopes, i),
+            gsd_m_per_px=float(cuts.gsd_m_per_px[i]),
             bearing_deg=math.degrees(math.atan2(east, north)) % 360.0,
             depression_deg=depression_deg,
             ground_source=view.ground.source,
-            is_cut=bool(cuts.boxes.is_cut_wh[i].any()),
+            is_cut=bool(cuts.boxes.is_cut_wh[i, 0] or cuts.boxes.is_cut_wh[i, 1]),
             is_low_grazing=depression_deg < self._rig.accuracy.min_depression_deg,
             sync_sigma_s=errors.sync_sigma_s,
         )
@@ -257,7 +260,3 @@ def _directions(view: View, pixels_uv: FloatArray) -> tuple[FloatArray, NDArray[
     rays[~in_lens] = np.nan
     shape = pixels_uv.shape[:2]
     return view.ned_from_rays(rays).reshape(*shape, 3), in_lens.reshape(shape)
-
-
-def _gsd_m(slopes: Slopes, i: int) -> float:
-    return math.sqrt(abs(float(np.linalg.det(slopes.pixel[i]))))

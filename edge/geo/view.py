@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.config import AccuracyConfig, GroundConfig
 from edge.geo.camera import Intrinsics
@@ -38,6 +39,19 @@ class Slopes:
     rotation: FloatArray  # (N, 2, 3), m per rad about north, east, down
     shift: FloatArray  # (N, 2, 3), m per m of the camera north, east, down
     pixel: FloatArray  # (N, 2, 2), m per px right, down
+
+    @property
+    def is_finite(self) -> NDArray[np.bool_]:
+        """Shape (N,): False where a step of the differences met no ground."""
+        steps = np.concatenate((self.rotation, self.shift, self.pixel), axis=2)
+        return np.asarray(np.isfinite(steps).all(axis=(1, 2)))
+
+    @property
+    def gsd_m_per_px(self) -> FloatArray:
+        """Shape (N,): the root of the ground area that a pixel covers."""
+        (right_e, down_e), (right_n, down_n) = self.pixel.transpose(1, 2, 0)
+        gsd: FloatArray = np.sqrt(np.abs(right_e * down_n - down_e * right_n))
+        return gsd
 
 
 @dataclass(frozen=True, slots=True)
