@@ -37,7 +37,7 @@ from edge.records import (
     Verdict,
 )
 from edge.report.compose import AlertContext, compose_alert
-from edge.report.evidence import EvidenceKeeper
+from edge.report.evidence import EvidenceKeeper, EvidenceRef
 from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
 from edge.settings import Settings, read_settings, restart_needed
@@ -81,6 +81,7 @@ class Stages:
     health: Health = field(default_factory=Health)
     _district: District | None = None
     _saved_ns: int = 0
+    _frame_sizes_px: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     # --- verbs of the loop ------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ class Stages:
         health, detector = self.health, self.detectors[frame.camera_id]
         health.frames += 1
         health.frame_rate.count(frame.captured_mono_ns)
+        self._frame_sizes_px[frame.camera_id] = (frame.width_px, frame.height_px)
         detections = detector.detect(frame.image_bgr)
         health.inferences += 1
         health.inference_s.append(detector.last_inference_s)
@@ -211,25 +213,34 @@ class Stages:
         return (value & ~(0x3 << 62) | 0x2 << 62).to_bytes(16, "big")
 
     def _messages(self, verdict: Verdict, plane: LocalPlane) -> tuple[Alert, list[Outgoing]]:
-        best = verdict.incident.best
-        picture = self.evidence.store(verdict.incident.incident_id)
-        place = plane.geodetic_from_enu(verdict.incident.east_m, verdict.incident.north_m)
+        incident = verdict.incident
+        picture = self.evidence.store(incident.incident_id)
+        lat_deg, lon_deg = plane.geodetic_from_enu(incident.east_m, incident.north_m)
         alert = compose_alert(
             verdict,
             AlertContext(
-                place_lat_lon_deg=place,
-                ellipse=ellipse_from_covariance(verdict.incident.covariance),
-                time=self.poses.utc(best.captured_mono_ns),
-                frame_size=self.evidence.frame_size(best.camera_id),
-                model_hash=self.detectors[best.camera_id].model_hash,
+                lat_deg=lat_deg,
+                lon_deg=lon_deg,
+                ellipse=ellipse_from_covariance(incident.covariance),
+                time=self.poses.utc(incident.best.captured_mono_ns),
+                frame_size_px=self._frame_size_px(incident.best),
+                model_hash=self.detectors[incident.best.camera_id].model_hash,
                 config_hash=self.settings.config_hash,
-                evidence_hash=picture.sha256_8 if picture else b"",
+                evidence_hash=picture.hash8 if isinstance(picture, EvidenceRef) else b"",
             ),
         )
         messages = [outgoing_alert(alert)]
-        if picture is not None and picture.is_new:
+        if isinstance(picture, EvidenceRef) and picture.is_new:
             messages.append(outgoing_evidence(alert, picture.path))
         return alert, messages
+
+    def _frame_size_px(self, best: Sighting) -> tuple[int, int]:
+        """Return the size of the camera's frames; of its calibration before the first frame."""
+        if best.camera_id not in self._frame_sizes_px:
+            camera = next(c for c in self.settings.patrol.camera if c.id == best.camera_id)
+            intrinsics = read_intrinsics(camera.calibration)
+            self._frame_sizes_px[camera.id] = (intrinsics.width_px, intrinsics.height_px)
+        return self._frame_sizes_px[best.camera_id]
 
 
 def build_stages(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
-from edge.errors import ProtocolError
-from edge.protocol.text import describe, read_messages, readable
+# A line of hex as `mosquitto_sub -F '%x'` or `-F '%t %x'` prints it.
+_HEX_LINE = re.compile(rb"(sw/v1/\S+\s+)?([0-9A-Fa-f]{2}\s*)+")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,27 +23,35 @@ def decode(
     source: str = typer.Argument("-", help="A file, hex digits, or - for standard input."),
     as_json: bool = typer.Option(False, "--json", help="One JSON object a message."),
 ) -> None:
-    """Turn message bytes into readable text.
+    """Turn message bytes, raw or hex, into readable text; exit code 1 if some were not ours.
 
-    mosquitto_sub -V 5 -t 'sw/v1/+/up/#' -F %x | skywhistle decode
+    mosquitto_sub -V 5 -t 'sw/v1/+/up/#' -F '%t %x' | skywhistle decode
     """
+    from edge.errors import ProtocolError
+    from edge.protocol.text import decode_stream
+
     failed = 0
-    for data in read_messages(_bytes_of(source)):
+    for data in _pieces(source):
         try:
-            message = describe(data)
+            for message in decode_stream(data):
+                whole = json.dumps(message.as_dict(), ensure_ascii=False)
+                typer.echo(whole if as_json else message.as_text())
         except ProtocolError as error:
             failed += 1
-            typer.echo(f"not a message of ours ({len(data)} bytes): {error}", err=True)
-            continue
-        typer.echo(json.dumps(message, ensure_ascii=False) if as_json else readable(message))
+            typer.secho(f"not a message of ours: {error}", fg="red", err=True)
     if failed:
         raise typer.Exit(1)
 
 
-def _bytes_of(source: str) -> bytes:
-    if source == "-":
-        return sys.stdin.buffer.read()
-    path = Path(source)
-    if path.is_file():
-        return path.read_bytes()
-    return source.encode()
+def _pieces(source: str) -> Iterator[bytes]:
+    """Yield what can be decoded by itself: each line of hex as it comes, else the whole input."""
+    if source != "-":
+        path = Path(source)
+        yield path.read_bytes() if path.is_file() else source.encode()
+        return
+    for line in sys.stdin.buffer:
+        if _HEX_LINE.fullmatch(line.strip()):
+            yield line
+        elif line.strip():
+            yield line + sys.stdin.buffer.read()
+            return

@@ -21,16 +21,14 @@ def add_to(app: typer.Typer) -> None:
     app.command()(uplink)
 
 
-def run(config: Path = CONFIG) -> int:
+def run(config: Path = CONFIG) -> None:
     """Run flight and uplink, restart whichever ends, stop both on SIGINT or SIGTERM."""
     from edge.supervise import Program, skywhistle, supervise
 
     read_settings(config)  # a mistake is told here, before anything starts
     stop = stop_on_signals()
-    return supervise(
-        [Program(name, skywhistle(name, str(config))) for name in ("flight", "uplink")],
-        stop,
-    )
+    programs = [Program(name, skywhistle(name, str(config))) for name in ("flight", "uplink")]
+    raise typer.Exit(supervise(programs, stop))
 
 
 def flight(config: Path = CONFIG) -> None:

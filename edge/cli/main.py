@@ -11,7 +11,6 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")
 os.environ.setdefault("MAVLINK20", "1")
 
-import click
 import typer
 
 from edge import __version__
@@ -53,16 +52,10 @@ def options(
 def main() -> None:
     """Run a command; a known error is one message, never a traceback."""
     try:
-        code = app(standalone_mode=False)
+        app()
     except SkywhistleError as error:
         typer.secho(f"skywhistle: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

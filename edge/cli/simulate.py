@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
+from rich.console import Console
+from rich.status import Status
+
+from edge.cli.signals import stop_on_signals
 
 sim = typer.Typer(no_args_is_help=True, help="The simulator: serve a flight, record a flight.")
 
@@ -10,3 +16,84 @@ sim = typer.Typer(no_args_is_help=True, help="The simulator: serve a flight, rec
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.add_typer(sim, name="sim")
+
+
+@sim.command()
+def serve(
+    scenario: str = typer.Argument(
+        ...,
+        help="A flight folder, a shipped flight (demo), or a scenario; it is recorded first.",
+    ),
+    mavlink: list[str] = typer.Option(["udpout:127.0.0.1:14550"], help="Where telemetry goes."),
+    rtp: str = typer.Option("127.0.0.1:5600", help="host:port that gets RTP; empty: none."),
+    rtsp: str = typer.Option("127.0.0.1:8554", help="host:port of the RTSP server; empty: none."),
+    announce: str = typer.Option("rtp", help="Which stream the camera announces: rtp, rtsp, none."),
+    latency_s: float = typer.Option(0.12, min=0.0, max=10.0, help="Of the video."),
+    wait: bool = typer.Option(True, help="Begin when a ground link asks for data."),
+    loop: bool = typer.Option(False, help="Fly again and again."),
+    seed: int | None = typer.Option(None, help="Of a scenario; else its own."),
+) -> None:
+    """Put a simulated vehicle and its camera on the wire, in real time.
+
+    Telemetry is MAVLink over UDP as an ArduPilot sends it; video is RTP/H.264 and RTSP.
+    """
+    from edge.errors import ScenarioError
+    from sim.serve import ServeOptions, ServeStatus
+    from sim.serve import serve as fly
+    from sim.wire_camera import Announce
+
+    if announce not in {kind.value for kind in Announce}:
+        raise ScenarioError(f"--announce {announce}: is none of rtp, rtsp, none")
+    rtp_host, rtp_port = _address(rtp, 5600)
+    rtsp_host, rtsp_port = _address(rtsp, 8554)
+    console = Console(stderr=True, highlight=False)
+    with Status("starting", console=console) as line:
+
+        def show(status: ServeStatus) -> None:
+            state = f"{status.t_s:5.1f} of {status.flight_s:.0f} s"
+            line.update(
+                f"{state if status.has_begun else 'waiting for a ground link'}   "
+                f"{status.messages_sent} messages, {status.frames_sent} frames sent"
+            )
+
+        options = ServeOptions(
+            mavlink=tuple(mavlink),
+            rtp_host=rtp_host,
+            rtp_port=rtp_port,
+            rtsp_host=rtsp_host,
+            rtsp_port=rtsp_port,
+            announce=Announce(announce),
+            video_latency_s=latency_s,
+            wait_for_ground=wait,
+            loop=loop,
+            seed=seed,
+            progress=console.print,
+            status=show,
+        )
+        final = fly(scenario, options, stop_on_signals())
+    console.print(f"served {final.messages_sent} messages and {final.frames_sent} frames")
+
+
+@sim.command()
+def resend(
+    log: Path = typer.Argument(..., help="A .tlog."),
+    mavlink: str = typer.Option("udpout:127.0.0.1:14550", help="Where it goes."),
+    speed: float = typer.Option(1.0, min=0.1, max=100.0, help="Times real time."),
+) -> None:
+    """Send a recorded telemetry log again, every sender as it was, in real time."""
+    from sim.serve import resend_log
+
+    sent = resend_log(log, mavlink, speed, stop_on_signals())
+    typer.echo(f"sent {sent} messages")
+
+
+def _address(text: str, default_port: int) -> tuple[str | None, int]:
+    """Split host:port; an empty text means not at all."""
+    from edge.errors import ScenarioError
+
+    if not text:
+        return None, default_port
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ScenarioError(f"{text!r}: give host:port")
+    return host, int(port)

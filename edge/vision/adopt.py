@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -53,6 +53,30 @@ class Overrides:
     colour: ColourName | None = None
     resize: ResizeName | None = None
     min_score: float | None = None
+
+
+def overrides_from_text(**given: Any) -> Overrides:
+    """Read overrides as a command line gives them: lists as text with commas between.
+
+    Raises:
+        ModelManifestError: A value that no override may have.
+    """
+    if given.get("labels") is not None:
+        given["labels"] = tuple(part.strip() for part in given["labels"].split(","))
+    for key, allowed in (("layout", LayoutName), ("colour", ColourName), ("resize", ResizeName)):
+        value = given.get(key)
+        if value is not None and value not in get_args(allowed):
+            raise ModelManifestError(
+                f"{key} = {value!r}: is none of {', '.join(get_args(allowed))}"
+            )
+    if given.get("strides") is not None:
+        try:
+            given["strides"] = tuple(int(part) for part in given["strides"].split(","))
+        except ValueError as error:
+            raise ModelManifestError(
+                f"strides = {given['strides']!r}: give whole numbers, e.g. 8,16,32"
+            ) from error
+    return Overrides(**given)
 
 
 @dataclass(frozen=True, slots=True)
