@@ -1,0 +1,108 @@
+"""A recorded flight as the wire needs it: its log, its videos, when each frame was taken."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from edge.errors import ScenarioError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class WireCamera:
+    """One camera of a flight."""
+
+    camera_id: str
+    video: Path
+    captured_us: tuple[int, ...]  # of each frame, on the log's record time axis
+
+    @property
+    def rate_hz(self) -> float:
+        gaps = [b - a for a, b in pairwise(self.captured_us)]
+        return 1e6 / statistics.median(gaps) if gaps else 1.0
+
+
+@dataclass(frozen=True)
+class WireFlight:
+    """A flight folder."""
+
+    name: str
+    log: Path
+    system_id: int
+    cameras: tuple[WireCamera, ...]
+
+
+def read_wire_flight(folder: Path) -> WireFlight:
+    """Read a flight folder's `flight.toml` and frame times.
+
+    Raises:
+        ScenarioError: Something is missing or is not what the format says.
+    """
+    path = folder / "flight.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ScenarioError(f"cannot read the flight {path}: {error}") from error
+    if data.get("format") != FORMAT:
+        raise ScenarioError(
+            f"{path}: format = {data.get('format')!r}, but only format {FORMAT} is understood"
+        )
+    telemetry = _table(data, "telemetry", path)
+    return WireFlight(
+        name=str(data.get("name", folder.name)),
+        log=_file(folder, telemetry, "log", path),
+        system_id=int(telemetry.get("system_id", 1)),
+        cameras=tuple(_camera(folder, camera, path) for camera in data.get("camera", [])),
+    )
+
+
+def _table(data: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    table = data.get(name)
+    if not isinstance(table, dict):
+        raise ScenarioError(f"{path} has no [{name}]: the simulator on the wire needs it")
+    return table
+
+
+def _file(folder: Path, table: dict[str, Any], key: str, path: Path) -> Path:
+    name = table.get(key)
+    if not isinstance(name, str):
+        raise ScenarioError(f"{path}: {key!r} is missing; it names a file in the flight's folder")
+    if not (folder / name).is_file():
+        raise ScenarioError(f"{path}: {key} = {name!r}, but there is no such file in {folder}")
+    return folder / name
+
+
+def _camera(folder: Path, table: dict[str, Any], path: Path) -> WireCamera:
+    if "video" not in table:
+        raise ScenarioError(
+            f"{path}: camera {table.get('id')!r} has no video; stills cannot be served"
+        )
+    frames = _file(folder, table, "frames", path)
+    return WireCamera(
+        camera_id=str(table.get("id", "main")),
+        video=_file(folder, table, "video", path),
+        captured_us=_frame_times(frames),
+    )
+
+
+def _frame_times(path: Path) -> tuple[int, ...]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            times = tuple(int(row["utc_us"]) for row in csv.DictReader(file))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ScenarioError(f"{path}: need a column utc_us of whole µs in every row") from error
+    if not times or any(b <= a for a, b in pairwise(times)):
+        raise ScenarioError(f"{path}: frame times must be there and must grow from row to row")
+    return times
