@@ -225,7 +225,7 @@ def _draw_frame_of_reference(axes: Axes, contents: MapContents) -> None:
         ha="center",
         fontsize=13,
         fontweight="bold",
-        arrowprops={"arrowstyle": "<-", "lw": 2},
+        arrowprops={"arrowstyle": "->", "lw": 2},
         bbox={"boxstyle": "circle,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.8},
     )
 
