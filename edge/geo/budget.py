@@ -16,6 +16,8 @@ from edge.geo.mount import Mount
 from edge.geo.view import Slopes, View
 from edge.records import Covariance2, FloatArray, Frame, Pose
 
+# `h_acc` is of the distance, both axes together (u-blox: hAcc² = variance north + variance east).
+AXIS_FROM_H_ACC = math.sqrt(0.5)
 # A receiver's own accuracy leaves out what neighbouring epochs share (atmosphere, reflections):
 # standing still, metre-class receivers that claim 0.2 m wander by half a metre within minutes.
 GNSS_FLOOR_M = 0.5
@@ -116,12 +118,10 @@ def budget_of(
 
 def gnss_sigma_m(pose: Pose, accuracy: AccuracyConfig) -> float:
     """Return one sigma of north and of east: the receiver's word, floored, else the config's."""
-    claimed_m = pose.h_acc_m
-    if claimed_m is None or not claimed_m > 0.0:
+    if pose.h_acc_m is None or not pose.h_acc_m > 0.0:
         return accuracy.gnss_h_m
-    if claimed_m <= RTK_CLAIM_M:
-        return max(claimed_m, RTK_FLOOR_M)
-    return max(claimed_m, GNSS_FLOOR_M)
+    is_rtk = pose.h_acc_m <= RTK_CLAIM_M
+    return max(pose.h_acc_m * AXIS_FROM_H_ACC, RTK_FLOOR_M if is_rtk else GNSS_FLOOR_M)
 
 
 def covariance2(matrix: FloatArray) -> Covariance2:

@@ -156,7 +156,10 @@ def _sampled(height_m: float, depression_deg: float) -> FloatArray:
 
 
 def test_a_receiver_s_word_replaces_the_config_s() -> None:
-    """RTK shrinks the ellipse; a receiver's boast does not go below what it cannot know."""
+    """RTK shrinks the ellipse; a boast does not go below what a receiver cannot know.
+
+    Its word is of the distance, so each axis has half the variance.
+    """
 
     def shared_var(h_acc_m: float | None) -> float:
         locator = Locator(
@@ -169,7 +172,7 @@ def test_a_receiver_s_word_replaces_the_config_s() -> None:
 
     base = shared_var(0.02) - 0.02**2
     assert shared_var(None) == pytest.approx(base + 1.5**2)
-    assert shared_var(4.0) == pytest.approx(base + 4.0**2)
+    assert shared_var(4.0) == pytest.approx(base + 4.0**2 / 2.0)
     assert shared_var(0.2) == pytest.approx(base + 0.5**2)
 
 
