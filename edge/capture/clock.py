@@ -31,10 +31,6 @@ REBOOT_BACK_MS = 1000  # messages of one autopilot may be this far out of order
 _REBOOT_CONFIRM = 3  # so many in a row, so that one straggling datagram is no reboot
 _ASKED_KEPT = 16
 _SYNC_KEPT = 64
-# 2020 to 2100, with five years of grace for old recordings.  What receivers say before they know
-# lies outside: 1970, 1980, or a GPS week counter's turn (19.7 years) back.
-_PLAUSIBLE_UTC_NS = (1_420_070_400 * 10**9, 4_102_444_800 * 10**9)
-_UTC_AGREE_NS = 500 * _MS
 
 
 def utc_by_os_clock(mono_ns: int) -> UtcNs:
@@ -128,8 +124,11 @@ class BootClock:
     def _fits(self, boot_ns: int, received_mono_ns: int) -> bool:
         if self._last_boot_ns is None or self._line is None:
             return True
-        if boot_ns < self._last_boot_ns - REBOOT_BACK_MS * _MS:
+        ahead_ns = boot_ns - self._last_boot_ns
+        if ahead_ns < -REBOOT_BACK_MS * _MS:
             return False
+        if ahead_ns < REBOOT_BACK_MS * _MS:
+            return True  # counts on, however late it comes: a burst after a stall
         late_ns = received_mono_ns - boot_ns - self._line.offset(boot_ns)
         return abs(late_ns) <= CLOCK_JUMP_S * 1e9
 
@@ -255,28 +254,3 @@ def _fitted_drift(trips: list[tuple[int, int, int]]) -> float:
     offsets = [(trip[1] - trips[0][1]) * _NS for trip in trips]
     drift = statistics.linear_regression(times, offsets).slope
     return max(-MAX_DRIFT, min(MAX_DRIFT, drift))
-
-
-class UtcOffset:
-    """UTC − boot time as SYSTEM_TIME says it; believed once two messages agree."""
-
-    def __init__(self) -> None:
-        self.implausible = 0
-        self._candidate_ns: int | None = None
-        self.offset_ns: int | None = None
-
-    def hear(self, unix_us: int, boot_ns: int) -> None:
-        """Take a SYSTEM_TIME; 0 means no fix yet, and years that cannot be are counted."""
-        if unix_us == 0:
-            return
-        if not _PLAUSIBLE_UTC_NS[0] <= unix_us * 1000 <= _PLAUSIBLE_UTC_NS[1]:
-            self.implausible += 1
-            return
-        offset_ns = unix_us * 1000 - boot_ns
-        candidate_ns, self._candidate_ns = self._candidate_ns, offset_ns
-        if candidate_ns is not None and abs(offset_ns - candidate_ns) <= _UTC_AGREE_NS:
-            self.offset_ns = offset_ns
-
-    def clear(self) -> None:
-        """Forget: the boot clock has started again."""
-        self._candidate_ns = self.offset_ns = None

@@ -14,7 +14,6 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
-from edge.capture.pose_buffer import Track
 from edge.capture.pose_buffer_math import (
     Quaternion,
     Vector3,
@@ -22,6 +21,7 @@ from edge.capture.pose_buffer_math import (
     quaternion_from_euler,
     slerp,
 )
+from edge.capture.pose_buffer_track import Track
 from edge.records import GimbalAttitude, YawReference
 
 # GIMBAL_DEVICE_FLAGS of GIMBAL_DEVICE_ATTITUDE_STATUS.

@@ -147,6 +147,7 @@ class MavlinkLink:
                 if self._wire is None:
                     self._open()
                     self._reopened += 1
+                    self._is_connected = False  # the other end has forgotten what we asked for
                 self._listen()
             except OSError as error:
                 self._shut()
@@ -217,7 +218,8 @@ class MavlinkLink:
         was, reboots = self._is_connected, self._telemetry.reboots
         self._is_connected = self._telemetry.is_connected(now_ns, self._config.silent_after_s)
         if was != self._is_connected:
-            log.warning("autopilot_%s", "heard" if self._is_connected else "silent")
+            level = logging.INFO if self._is_connected else logging.WARNING
+            log.log(level, "autopilot_%s", "heard" if self._is_connected else "silent")
         if (self._is_connected and not was) or reboots != self._reboots:
             self._reboots = reboots
             self._asker.start_over()

@@ -6,6 +6,7 @@ every stranger who ever sent a byte; a wire here does none of that.  It knows no
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -156,10 +157,8 @@ class SerialWire:
         return data
 
     def send(self, data: bytes) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):  # the port is full: the next may pass
             os.write(self._fd, data)
-        except BlockingIOError:
-            pass  # the port's buffer is full: this frame is lost, the next may pass
 
     def confirm_peer(self) -> None:
         """There is only one."""

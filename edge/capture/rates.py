@@ -163,7 +163,17 @@ class RateAsker:
             wish.next_mono_ns = now_mono_ns + _wait_ns(wish)
             if has_streams and wish.asked > FALLBACK_AFTER and name in _STREAM_OF:
                 groups.add(_STREAM_OF[name])
-        return requests + [self._stream(group) for group in sorted(groups)]
+        silent = [group for group in sorted(groups) if self._is_silent(group, meter, now_mono_ns)]
+        return requests + [self._stream(group) for group in silent]
+
+    def _is_silent(self, stream_id: int, meter: RateMeter, now_mono_ns: int) -> bool:
+        """Tell whether nothing of a group comes.
+
+        A group's rate overrides the intervals of all its messages, so it is not asked for the
+        sake of one sensor that the vehicle does not have.
+        """
+        names = [name for name in self._wishes if _STREAM_OF.get(name) == stream_id]
+        return all(meter.rate_hz(name, now_mono_ns) == 0.0 for name in names)
 
     def _stream(self, stream_id: int) -> StreamRequest:
         rates = (w.rate_hz for n, w in self._wishes.items() if _STREAM_OF.get(n) == stream_id)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from edge.capture.clock import BOOT_WRAP_MS, BootClock, ClockEvent, UtcOffset
+from edge.capture.clock import BOOT_WRAP_MS, BootClock, ClockEvent
+from edge.capture.clock_utc import UtcOffset
 from edge.capture.dispatch import Gnss
 from edge.capture.gimbal import GimbalKindEstimator, GimbalSample, gimbal_at
-from edge.capture.pose_buffer import PoseBuffer, Track, turn_between
+from edge.capture.pose_buffer import PoseBuffer, turn_between
+from edge.capture.pose_buffer_track import Track
 from edge.capture.rates import RateMeter
 from edge.capture.streams import MessageRequest, StreamCatalogue
 
