@@ -9,7 +9,7 @@ from typing import Any
 from edge.capture.gstreamer_pipeline import Pipeline
 from edge.capture.gstreamer_recipes import Recipe, recipe_from_url
 from edge.capture.rtp import encoding_of_rtp
-from edge.capture.video_records import Picture
+from edge.capture.video_records import Picture, without_password
 from edge.errors import MissingExtraError, VideoError
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class GstReader:
         return self._run.pull(timeout_s)
 
     def _change_codec(self, codec: str) -> None:
-        log.info("video_codec url=%s codec=%s", self._url, codec)
+        log.info("video_codec url=%s codec=%s", without_password(self._url), codec)
         self._wanted_codec, self._codec = None, codec
         self._run.close()
         recipe = self._opener.recipe(self._url, codec)
@@ -127,7 +127,7 @@ class GstReader:
         element, reason = broken
         if element and element == self._run.decoder:
             self._opener.ban(element)
-        raise VideoError(f"{self._url}: {reason}")
+        raise VideoError(f"{without_password(self._url)}: {reason}")
 
     def close(self) -> None:
         self._run.close()

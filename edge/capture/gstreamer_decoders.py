@@ -85,7 +85,10 @@ def codec_of_caps(structure: Any) -> tuple[str, bool] | None:
 
 
 def choose_decoder(gst: Any, codec: str, banned: AbstractSet[str] = frozenset()) -> Decoder:
-    """Choose the first decoder that is installed, opens its device, and has not failed before.
+    """Choose the first decoder that is installed and opens its device.
+
+    One that failed before comes last: a damaged stream may break all of them, and the next one
+    deserves a decoder.
 
     Args:
         gst: the Gst namespace, initialised.
@@ -93,11 +96,9 @@ def choose_decoder(gst: Any, codec: str, banned: AbstractSet[str] = frozenset())
         banned: elements that broke earlier.
 
     Raises:
-        VideoError: none is left.
+        VideoError: none is installed.
     """
-    for decoder in _DECODERS[codec]:
-        if decoder.element in banned:
-            continue
+    for decoder in sorted(_DECODERS[codec], key=lambda decoder: decoder.element in banned):
         element = _opened(gst, decoder.element)
         if element is not None and all(_exists(gst, name) for name in decoder.needs):
             known = (p for p in decoder.properties if element.find_property(p.split("=")[0]))

@@ -21,7 +21,7 @@ from edge.capture.gstreamer_decoders import (
 from edge.capture.gstreamer_recipes import Recipe
 from edge.capture.gstreamer_time import StreamTime
 from edge.capture.rtp import shares_clock
-from edge.capture.video_records import Picture
+from edge.capture.video_records import Picture, without_password
 from edge.errors import VideoError
 from edge.records import ImageArray
 
@@ -64,7 +64,7 @@ class Pipeline:
         self, gst: Any, url: str, recipe: Recipe, banned: frozenset[str], packet_seen: PacketSeen
     ) -> None:
         self._gst = gst
-        self._url = url
+        self._url = without_password(url)
         self.recipe = recipe
         self.decoder = ""
         self._banned = banned

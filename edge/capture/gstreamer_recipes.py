@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
+from edge.capture.video_records import without_password
 from edge.errors import VideoError
 
 # A burst of one 4K key frame is some 500 kB; the kernel's default of 208 kB loses packets.
@@ -74,9 +75,9 @@ def recipe_from_url(url: str, encoding: str, jitter_s: float, guess: str = "h264
     if parts.scheme == "csi":
         return _csi(parts)
     raise VideoError(
-        f"{url}: no kind of source that is known; use mavlink, rtsp://, udp://:5600, "
-        f"mpegts+udp://:5600, tcp://host:port, v4l2:///dev/video0, csi://0, gst:<pipeline>, "
-        f"a file or a folder"
+        f"{without_password(url)}: no kind of source that is known; use mavlink, rtsp://, "
+        f"udp://:5600, mpegts+udp://:5600, tcp://host:port, v4l2:///dev/video0, csi://0, "
+        f"gst:<pipeline>, a file or a folder"
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from edge.capture.video_records import Picture, TimeSource
+from edge.capture.video_records import Picture, TimeSource, without_password
 from edge.errors import MissingExtraError, VideoError
 from edge.records import MonoNs
 
@@ -28,7 +28,7 @@ class OpenCvReader:
     decoder = "opencv-ffmpeg"
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = without_password(url)
         self._n_grabbed = 0
         self._capture = cv2.VideoCapture(
             _ffmpeg_url(url),
@@ -44,8 +44,8 @@ class OpenCvReader:
         )
         if not self._capture.isOpened():
             raise VideoError(
-                f"{url}: no picture within {OPEN_TIMEOUT_MS // 1000} s; check the address, that "
-                f"the camera is on, and try it with `ffplay`"
+                f"{self._url}: no picture within {OPEN_TIMEOUT_MS // 1000} s; check the address, "
+                f"that the camera is on, and try it with `ffplay`"
             )
 
     def read(self, timeout_s: float) -> Picture | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import cv2
+
 from edge.capture.slots import FrameSink
 from edge.capture.video_records import (
     Picture,
@@ -18,6 +20,7 @@ from edge.capture.video_records import (
     TimeSource,
     VideoHealth,
     VideoState,
+    without_password,
 )
 from edge.capture.watch import Backoff, Look, PictureWatch
 from edge.config import CameraConfig
@@ -35,6 +38,9 @@ FIRST_PICTURE_S = 10.0
 # How often the autopilot is asked again whether a camera has been announced.
 ASK_AGAIN_S = 1.0
 CLOSE_S = 10.0
+# Beside our own errors what drivers and libraries throw (GLib's errors are RuntimeErrors): a camera
+# that broke in an unforeseen way is opened again like any other.
+BROKEN = (VideoError, MissingExtraError, OSError, RuntimeError, MemoryError, cv2.error)
 RATE_PICTURES = 60
 
 _STATE_OF_LOOK = {
@@ -63,6 +69,7 @@ class LiveVideo:
 
     def __init__(self, camera: CameraConfig, address: Addresses, open_reader: OpenReader) -> None:
         self._camera = camera
+        self._source = without_password(camera.source)
         self._address = address
         self._open_reader = open_reader
         self._stop = threading.Event()
@@ -118,8 +125,8 @@ class LiveVideo:
                     self._stop.wait(ASK_AGAIN_S)
                     continue
                 self._connect(address, sink)
-            except (VideoError, MissingExtraError) as error:
-                self._lost(str(error))
+            except BROKEN as error:
+                self._lost(str(error) or type(error).__name__)
                 self._stop.wait(self._backoff.next_s())
         self._say(VideoState.ENDED)
         sink.end()
@@ -134,7 +141,8 @@ class LiveVideo:
         finally:
             reader.close()
             self._index_base = self._last_index + 1
-            self._arrivals.clear()
+            with self._lock:
+                self._arrivals.clear()
 
     def _play(self, reader: PictureReader, sink: FrameSink) -> None:
         opened_ns = last_ns = time.monotonic_ns()
@@ -145,7 +153,7 @@ class LiveVideo:
             if picture is None:
                 if now_ns - last_ns > patience_s * NS_PER_S:
                     raise VideoError(
-                        f"{self._camera.source}: no picture for {patience_s:g} s; check cable, "
+                        f"{self._source}: no picture for {patience_s:g} s; check cable, "
                         f"power and address of the camera; trying again"
                     )
                 continue
@@ -177,7 +185,7 @@ class LiveVideo:
         self._say(_STATE_OF_LOOK[look], error=f"the picture is {look.value}")
         if self._watch.bad_for_s(now_ns) >= self._camera.frozen_after_s:
             raise VideoError(
-                f"{self._camera.source}: only {look.value} pictures for "
+                f"{self._source}: only {look.value} pictures for "
                 f"{self._camera.frozen_after_s:g} s; check the lens and the camera; trying again"
             )
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from edge.records import ImageArray, MonoNs
+
+_CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 if TYPE_CHECKING:
     from edge.capture.slots import FrameSink
@@ -114,3 +117,8 @@ class VideoSource(Protocol):
 
 
 Announced: TypeAlias = "Callable[[], VideoStream | None]"
+
+
+def without_password(url: str) -> str:
+    """A URL as it may stand in a log: no `user:password@`."""
+    return _CREDENTIALS.sub("://", url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -15,7 +16,8 @@ import pytest
 
 pytest.importorskip("gi", reason="PyGObject is not installed; `make test` installs it")
 
-from edge.capture import gstreamer
+from edge.capture import gstreamer, gstreamer_decoders
+from edge.capture.gstreamer_decoders import Decoder, choose_decoder
 from edge.capture.opencv import OpenCvReader, open_with_opencv
 from edge.capture.slots import LatestFrame
 from edge.capture.streams import VideoStream
@@ -23,14 +25,14 @@ from edge.capture.video import TimeSource, VideoSource, VideoState, open_video
 from edge.capture.video_live import Address, LiveVideo
 from edge.capture.video_probe import probe_camera
 from edge.config import CameraConfig
-from edge.errors import VideoError
+from edge.errors import MissingExtraError, VideoError
 from edge.records import Frame
 from tests.unit.capture.video_senders import HEIGHT, RATE_HZ, WIDTH, read_time_ms, sending
 
 PATIENCE_S = 20.0
-# Encoder, loopback, decoder and a thread's turn on a busy machine; the mistakes that the tests
-# look for (arrival at a slow consumer, a foreign clock) are larger.
-HONEST_MS = 150
+# Encoder, loopback, decoder and a process's turn on a busy machine; the mistakes that the tests
+# look for (a queue before a slow consumer, a foreign clock) are larger.
+HONEST_MS = 300
 
 
 def camera(source: str, **changes: object) -> CameraConfig:
@@ -130,7 +132,8 @@ def test_a_slow_consumer_gets_the_newest_picture_at_its_true_time() -> None:
         health = source.health()
     for frame, taken_ns in frames:
         assert abs(error_ms(frame)) < HONEST_MS
-        assert taken_ns - frame.captured_mono_ns < 300e6  # newest: not what lay there for longer
+        # Newest: with a queue before it, the sixth would be 1.6 s old.
+        assert taken_ns - frame.captured_mono_ns < 1e9
     indices = [frame.index for frame, _ in frames]
     skipped = indices[-1] - indices[0] - (len(indices) - 1)
     assert skipped > 0
@@ -316,16 +319,61 @@ def test_what_cannot_be_opened_says_so_and_is_tried_again(source: str, says: str
     assert health.frames == 0
 
 
-def test_a_decoder_that_broke_is_not_chosen_again() -> None:
-    """A hardware decoder that fails in flight is replaced by the next on the list."""
-    gst = gstreamer.load_gst()
-    from edge.capture.gstreamer_decoders import choose_decoder
+def test_a_pipeline_that_breaks_in_flight_is_built_anew() -> None:
+    """An element's error, as when a plug is pulled, costs a moment and not the camera."""
+    own = "gst:videotestsrc is-live=true pattern=snow ! identity error-after=8"
+    source = open_video(camera(own), nothing)
+    with playing(source) as taker:
+        until(lambda: source.health().reconnects >= 2, "it was not built again")
+        assert taker.take().index > 8
+        assert "identity" in source.health().last_error or source.health().last_error == ""
 
-    first = choose_decoder(gst, "h264")
-    second = choose_decoder(gst, "h264", banned={first.element})
-    assert second.element != first.element
-    with pytest.raises(VideoError, match="apt install"):
-        choose_decoder(gst, "jpeg", banned={"jpegdec", "avdec_mjpeg"})
+
+def test_a_decoder_that_broke_is_replaced_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardware that fails in flight is not chosen again while another decoder is to be had."""
+    monkeypatch.setitem(
+        gstreamer_decoders._DECODERS,
+        "h264",
+        (
+            # Stands for a hardware decoder that breaks after five pictures.
+            Decoder("identity", ("error-after=5",), then="avdec_h264"),
+            Decoder("avdec_h264"),
+        ),
+    )
+    port = free_port()
+    source = open_video(camera(f"udp://:{port}"), nothing)
+    with sending("rtp-h264", port), playing(source) as taker:
+        until(lambda: source.health().decoder == "avdec_h264", "the decoder was not replaced")
+        taker.slot.take()
+        taker.take()
+    every = frozenset({"identity", "avdec_h264"})
+    assert choose_decoder(gstreamer.load_gst(), "h264", every).element == "identity"
+
+
+def test_an_rtsp_camera_with_sound_and_a_password_plays_its_video() -> None:
+    """Sound is left alone; credentials in the URL open the camera and stand in no message."""
+    port = free_port(socket.SOCK_STREAM)
+    url = f"rtsp://pilot:{{}}@127.0.0.1:{port}/camera"
+    with sending("rtsp-sound", port):
+        with playing(open_video(camera(url.format("secret")), nothing)) as taker:
+            taker.take()
+        wrong = open_video(camera(url.format("hunter2")), nothing)
+        with playing(wrong):
+            until(lambda: wrong.health().state is VideoState.LOST, "it was let in")
+    assert "nauthorized" in wrong.health().last_error
+    assert "hunter2" not in wrong.health().last_error
+
+
+@pytest.mark.parametrize("url", ["udp://:5600", "v4l2:///dev/video0", "gst:videotestsrc"])
+def test_without_gstreamer_the_message_says_what_to_install(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the flight, not in it: the extra is named; RTSP falls back to OpenCV."""
+    monkeypatch.setitem(sys.modules, "gi", None)
+    gstreamer.load_gst.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"skywhistle\[gstreamer\]"):
+        open_video(camera(url), nothing)
+    assert open_video(camera("rtsp://127.0.0.1:1/x"), nothing).is_live
 
 
 def test_connections_that_were_closed_leave_nothing_behind() -> None:

@@ -105,7 +105,22 @@ def say_ready() -> None:
     sys.stdout.flush()
 
 
-def serve_rtsp(camera: Camera, port: int) -> None:
+def guard(server: Any, factory: Any) -> None:
+    """Let in `pilot` with the password `secret` only."""
+    from gi.repository import GstRtspServer
+
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "pilot")
+    auth = GstRtspServer.RTSPAuth()
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic("pilot", "secret"), token)
+    server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role("pilot", "media.factory.access", True)
+    permissions.add_permission_for_role("pilot", "media.factory.construct", True)
+    factory.set_permissions(permissions)
+
+
+def serve_rtsp(camera: Camera, port: int, has_sound: bool) -> None:
     import gi
 
     gi.require_version("Gst", "1.0")
@@ -115,7 +130,8 @@ def serve_rtsp(camera: Camera, port: int) -> None:
     Gst.init(None)
     factory = GstRtspServer.RTSPMediaFactory()
     pay = PAYLOADERS["h264"].replace(" ", " name=pay0 pt=96 ", 1)
-    factory.set_launch(f"( {SOURCE} ! {ENCODERS['h264']} ! {pay} )")
+    sound = "audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay1 pt=8" if has_sound else ""
+    factory.set_launch(f"( {SOURCE} ! {ENCODERS['h264']} ! {pay} {sound} )")
     factory.set_shared(True)
 
     def configure(_factory: Any, media: Any) -> None:
@@ -126,6 +142,8 @@ def serve_rtsp(camera: Camera, port: int) -> None:
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(str(port))
+    if has_sound:
+        guard(server, factory)
     server.get_mount_points().add_factory("/camera", factory)
     server.attach(None)
     say_ready()
@@ -140,8 +158,8 @@ def main(kind: str, port: int) -> None:
             camera.mode = line.strip()
 
     threading.Thread(target=listen, daemon=True).start()
-    if kind == "rtsp":
-        serve_rtsp(camera, port)
+    if kind.startswith("rtsp"):
+        serve_rtsp(camera, port, has_sound=kind == "rtsp-sound")
         return
     import gi
 
