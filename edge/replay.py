@@ -57,6 +57,7 @@ class ReplayRequest:
     backdrop: bool = True  # keep some frames for the map
     on_event: Callable[[Frame | Tick], None] = field(default=lambda _event: None)
     on_stored: Callable[[Stored], None] = field(default=lambda _stored: None)
+    on_built: Callable[[Stages], None] = field(default=lambda _stages: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def replay(request: ReplayRequest) -> ReplayResult:
     stages = build_stages(
         settings, telemetry, mailbox, now=clock.now, flight_log=log, on_stored=on_stored
     )
+    request.on_built(stages)
     started_ns = time.monotonic_ns()
 
     def paced() -> Iterator[Frame | Tick]:
