@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.config import AssociationConfig
 from edge.patrol.covariance import add, eigenvalues, inverse, quadratic
-from edge.patrol.dossier import MAX_STRAYS, PART_SHARE, STRAY_GATES, Dossier
+from edge.patrol.dossier import MAX_STRAYS, NO_SHIFT, PART_SHARE, STRAY_GATES, Dossier, Shift
 from edge.patrol.extent import overlap
 from edge.patrol.look import Look
 from edge.records import Covariance2
@@ -35,10 +35,12 @@ class Fit:
     distance_sigma: float  # of the centres; 0 where they were not what decided
 
 
-def fit(look: Look, dossier: Dossier, mono_ns: int, config: AssociationConfig) -> Fit | None:
+def fit(
+    look: Look, dossier: Dossier, mono_ns: int, config: AssociationConfig, shift: Shift = NO_SHIFT
+) -> Fit | None:
     """Compare a look with an incident; None when it cannot be of it."""
     sighting = look.sighting
-    expected = dossier.expected(sighting, mono_ns)
+    expected = dossier.expected(sighting, mono_ns, shift)
     covariance = add(expected.covariance, look.gate_noise)
     east_m = sighting.east_m - expected.east_m
     north_m = sighting.north_m - expected.north_m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from edge.config import AssociationConfig
@@ -28,6 +28,18 @@ PART_SHARE = 0.7
 # (a gate of three sigmas loses one in ninety); as many in a row as this are something else.
 STRAY_GATES = 1.5
 MAX_STRAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far the places of a pass lie from the earlier ones, and how many things say so."""
+
+    east_m: float
+    north_m: float
+    votes: float
+
+
+NO_SHIFT = Shift(0.0, 0.0, 0.0)
 
 
 class Dossier:
@@ -100,12 +112,13 @@ class Dossier:
     def _is_new_pass(self, mono_ns: int) -> bool:
         return mono_ns - self.last_mono_ns > self._config.new_pass_after_s * 1e9
 
-    def expected(self, sighting: Sighting, mono_ns: int) -> Estimate:
+    def expected(self, sighting: Sighting, mono_ns: int, shift: Shift = NO_SHIFT) -> Estimate:
         """Return where a look would fall, with the error that differs from that look's.
 
         Within a pass the bias is common and drops out, but for the part that turns with the line
         of sight: none when looking the same way or straight down, all of it from a quarter turn
-        on.  Against another pass, the whole error counts.  The look's own noise is not included.
+        on.  Against another pass, the whole error counts, the less the more things tell the `shift`
+        between the passes.  The look's own noise is not included.
         """
         active = self._active
         if (
@@ -114,7 +127,12 @@ class Dossier:
             or not self.is_same_pass(sighting.camera_id, mono_ns)
         ):
             fused = self.estimate()
-            return replace(fused, covariance=add(fused.covariance, sighting.shared_covariance))
+            whole = add(fused.covariance, sighting.shared_covariance)
+            return Estimate(
+                fused.east_m + shift.east_m,
+                fused.north_m + shift.north_m,
+                scale(whole, 1.0 / (1.0 + shift.votes)),
+            )
         last = active.last
         turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
         flatness = math.cos(math.radians(min(sighting.depression_deg, last.depression_deg)))

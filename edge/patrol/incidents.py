@@ -10,11 +10,12 @@ from itertools import groupby
 
 from edge.config import AssociationConfig
 from edge.patrol.association import Fit, are_twins, assign, fit, is_stray
-from edge.patrol.dossier import STRAY_GATES, Dossier
+from edge.patrol.dossier import NO_SHIFT, STRAY_GATES, Dossier, Shift
 from edge.patrol.extent import Bounds, touch
 from edge.patrol.look import Look, is_usable, look_at, order_key
 from edge.patrol.merging import merge_converged
 from edge.patrol.nearby import Nearby
+from edge.patrol.shift import PassShift, offsets
 from edge.patrol.told import Told
 from edge.records import Incident, IncidentState, Sighting
 
@@ -60,6 +61,7 @@ class Incidents:
         self._new_id = new_id
         self._dossiers: dict[bytes, Dossier] = {}
         self._nearby: dict[str, Nearby] = {}  # by label
+        self._shifts: dict[str, PassShift] = {}  # by camera
         self._touched: dict[bytes, None] = {}  # an ordered set
         self._frame = 0
         self._forgotten_at_ns = -FORGET_EVERY_NS
@@ -105,14 +107,32 @@ class Incidents:
         self._frame += 1
         usable = sorted(filter(is_usable, sightings), key=order_key)
         self._refused += len(sightings) - len(usable)
-        for label, of_label in groupby(usable, key=lambda sighting: sighting.detection.label):
-            self._add_label(label, [look_at(sighting) for sighting in of_label], mono_ns)
+        looks = [(look, self._near_look(look)) for look in map(look_at, usable)]
+        shift = self._shift(looks, mono_ns)
+        for label, of_label in groupby(looks, key=lambda pair: pair[0].sighting.detection.label):
+            self._add_label(label, list(of_label), mono_ns, shift)
         if mono_ns - self._forgotten_at_ns >= FORGET_EVERY_NS:
             self._forgotten_at_ns = mono_ns
             self._forget(mono_ns)
 
-    def _add_label(self, label: str, looks: list[Look], mono_ns: int) -> None:
-        fits = [self._fits(label, look, mono_ns) for look in looks]
+    def _shift(self, looks: Sequence[tuple[Look, list[Dossier]]], mono_ns: int) -> Shift:
+        """Return how far this frame lies from the earlier passes."""
+        if not looks:
+            return NO_SHIFT
+        camera_id = looks[0][0].sighting.camera_id
+        follower = self._shifts.setdefault(camera_id, PassShift(self.association))
+        votes = [offsets(look, near, mono_ns, self.association) for look, near in looks]
+        return follower.of_frame(votes, mono_ns)
+
+    def _add_label(
+        self,
+        label: str,
+        looks_near: Sequence[tuple[Look, list[Dossier]]],
+        mono_ns: int,
+        shift: Shift,
+    ) -> None:
+        looks = [look for look, _ in looks_near]
+        fits = [self._fits(look, near, mono_ns, shift) for look, near in looks_near]
         seen: list[tuple[Look, Dossier]] = []
         left_over: list[Look] = []
         for look, row, key in zip(looks, fits, assign(fits), strict=True):
@@ -137,11 +157,16 @@ class Incidents:
             self._place(dossier)
         merge_converged([dossier for _, dossier in seen], self, mono_ns)
 
-    def _fits(self, label: str, look: Look, mono_ns: int) -> dict[bytes, Fit]:
-        reach_m = max(self.association.gate_sigma * look.whole_sigma_m, self.association.min_gate_m)
-        near = self._near(label, _grown(look.extent.bounds, look.sighting, reach_m))
-        found = ((dossier, fit(look, dossier, mono_ns, self.association)) for dossier in near)
+    def _fits(
+        self, look: Look, near: Sequence[Dossier], mono_ns: int, shift: Shift
+    ) -> dict[bytes, Fit]:
+        config = self.association
+        found = ((dossier, fit(look, dossier, mono_ns, config, shift)) for dossier in near)
         return {dossier.incident_id: one for dossier, one in found if one is not None}
+
+    def _near_look(self, look: Look) -> list[Dossier]:
+        bounds = _grown(look.extent.bounds, look.sighting, self._reach_m(look))
+        return self._near(look.sighting.detection.label, bounds)
 
     def _reach_m(self, look: Look) -> float:
         gate_m = self.association.gate_sigma * look.whole_sigma_m
