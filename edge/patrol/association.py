@@ -10,7 +10,7 @@ import lap
 import numpy as np
 
 from edge.config import AssociationConfig
-from edge.patrol.covariance import add, eigenvalues, inverse, quadratic
+from edge.patrol.covariance import add, eigenvalues, inverse, isotropic, quadratic
 from edge.patrol.dossier import MAX_STRAYS, NO_SHIFT, PART_SHARE, STRAY_GATES, Dossier, Shift
 from edge.patrol.extent import overlap
 from edge.patrol.look import Look
@@ -42,6 +42,9 @@ def fit(
     sighting = look.sighting
     expected = dossier.expected(sighting, mono_ns, shift)
     covariance = add(expected.covariance, look.gate_noise)
+    if sighting.is_cut:  # its middle may be this far from that of the whole thing
+        hidden_m = max(dossier.size_m - min(sighting.width_m, sighting.depth_m), 0.0) / 2.0
+        covariance = add(covariance, isotropic(hidden_m / config.gate_sigma))
     east_m = sighting.east_m - expected.east_m
     north_m = sighting.north_m - expected.north_m
     by_centre = gated(east_m, north_m, covariance, config)

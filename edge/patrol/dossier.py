@@ -28,6 +28,9 @@ PART_SHARE = 0.7
 # (a gate of three sigmas loses one in ninety); as many in a row as this are something else.
 STRAY_GATES = 1.5
 MAX_STRAYS = 3
+# A turn of the line of sight beyond this (1 − cos, less when looking down: 45° when looking flat)
+# may put a thing beside its neighbour, so that it takes the other things to tell which it is.
+SAME_VIEW_TURN = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +131,43 @@ class Dossier:
         ):
             fused = self.estimate()
             whole = add(fused.covariance, sighting.shared_covariance)
+            opposed = self._opposed(sighting)
             return Estimate(
                 fused.east_m + shift.east_m,
                 fused.north_m + shift.north_m,
-                scale(whole, 1.0 / (1.0 + shift.votes)),
+                scale(whole, (1.0 + opposed) / (1.0 + shift.votes)),
             )
         last = active.last
         turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
-        flatness = math.cos(math.radians(min(sighting.depression_deg, last.depression_deg)))
-        turned = min(1.0 - math.cos(turn_rad), 1.0) * max(flatness, 0.0)
+        turned = (1.0 - math.cos(turn_rad)) * _flatness(sighting, last)
+        east_m, north_m = active.recent_east_m, active.recent_north_m
+        if not self.is_same_view(sighting, mono_ns):
+            east_m, north_m = east_m + shift.east_m, north_m + shift.north_m
+            turned /= 1.0 + shift.votes
         bias = scale(add(sighting.shared_covariance, last.shared_covariance), turned)
-        covariance = add(active.recent_covariance, bias)
-        return Estimate(active.recent_east_m, active.recent_north_m, covariance)
+        return Estimate(east_m, north_m, add(active.recent_covariance, bias))
+
+    def is_same_view(self, sighting: Sighting, mono_ns: int) -> bool:
+        """Tell whether a look is of the same pass, and from much the same side as the last."""
+        if not self.is_same_pass(sighting.camera_id, mono_ns):
+            return False
+        last = self._active.last if self._active is not None else None
+        if last is None:
+            return False
+        turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
+        return (1.0 - math.cos(turn_rad)) * _flatness(sighting, last) < SAME_VIEW_TURN
+
+    def _opposed(self, sighting: Sighting) -> float:
+        """Return 0 for a look from the side that is known, up to 1 for one from across.
+
+        A height or tilt that is wrong the same way on both passes puts the thing to opposite
+        sides: twice the bias apart, where independent biases would be √2 times.
+        """
+        known = self._active.last if self._active is not None else self._best
+        if known is None:
+            return 0.0
+        turn_rad = math.radians(sighting.bearing_deg - known.bearing_deg)
+        return max(-math.cos(turn_rad), 0.0) * _flatness(sighting, known)
 
     def estimate(self) -> Estimate:
         """Return the place by all passes, bias floor included."""
@@ -339,3 +367,8 @@ class Dossier:
             theirs.recent_north_m - mine.recent_north_m,
             add(mine.recent_covariance, theirs.recent_covariance),
         )
+
+
+def _flatness(a: Sighting, b: Sighting) -> float:
+    """Return 0 when looking straight down, near 1 when looking flat."""
+    return max(math.cos(math.radians(min(a.depression_deg, b.depression_deg))), 0.0)

@@ -48,7 +48,7 @@ def offsets(
         cost = gated(east_m, north_m, add(expected.covariance, look.gate_noise), config)
         if cost >= 1.0:
             continue
-        if not dossier.is_same_pass(sighting.camera_id, mono_ns):
+        if not dossier.is_same_view(sighting, mono_ns):
             possible.append(Offset(east_m, north_m, cost))
             continue
         if not dossier.settled.passes:
