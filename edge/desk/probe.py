@@ -9,7 +9,8 @@ from typing import Final
 
 from edge.config import MqttConfig
 from edge.protocol.messages import MessageKind
-from edge.protocol.mqtt import Event, Linked, Message, MqttSession, Published, Unlinked
+from edge.protocol.mqtt import MqttSession
+from edge.protocol.mqtt_events import Event, Linked, Message, Published, Unlinked
 from edge.protocol.status import check_status_payload
 from edge.protocol.topics import all_down, up_topic
 

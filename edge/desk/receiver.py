@@ -26,7 +26,8 @@ from edge.protocol.alert import decode_alert
 from edge.protocol.loss import decode_loss
 from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind, Stamp, open_envelope, peek_stamp
-from edge.protocol.mqtt import Incoming, Linked, Message, MqttSession, Unlinked, Will
+from edge.protocol.mqtt import MqttSession
+from edge.protocol.mqtt_events import Incoming, Linked, Message, Unlinked, Will
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.text import alert_as_dict, utc_text
 from edge.protocol.topics import (

@@ -125,11 +125,9 @@ class DeskStore:
                 yield
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                self._roll_back()
                 raise _desk_error(error, self._path) from error
-            except BaseException:
-                self._roll_back()
-                raise
+            finally:
+                self._roll_back()  # of what did not reach COMMIT
 
     def store_message(self, receipt: Receipt, envelope: Envelope, body: bytes | None) -> bool:
         """Note (drone, epoch, seq); False if it was there."""

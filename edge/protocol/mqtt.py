@@ -13,11 +13,8 @@ import logging
 import queue
 import random
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -28,7 +25,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge.config import MqttConfig
-from edge.errors import ConfigError
+from edge.protocol.credentials import read_password, tls_context
+from edge.protocol.mqtt_events import (
+    Event,
+    Incoming,
+    Linked,
+    Message,
+    Published,
+    Unlinked,
+    Will,
+)
 
 log = logging.getLogger(__name__)
 
@@ -37,69 +43,7 @@ _LONGEST_WAIT_S: Final = 30.0
 _CONNACK_WAIT_S: Final = 10.0
 _FAILURE: Final = 0x80  # reason codes from here on refuse
 _QUEUE_MAX: Final = 10_000  # events not yet taken; one more is dropped and counted
-_GROUP_AND_OTHERS: Final = 0o077
 _CLOSE_WAIT_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker says for us when we vanish."""
-
-    topic: str
-    payload: bytes
-    delay_s: int = 30  # a change of the radio cell is not a loss
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """The session is up, every subscription granted."""
-
-    max_packet_bytes: int | None  # the broker's limit
-
-
-@dataclass(frozen=True, slots=True)
-class Unlinked:
-    """The connection ended, or could not be made."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The broker's answer to a publish: not the far end's."""
-
-    token: tuple[int, int]
-    reason: str
-    code: int
-
-    @property
-    def is_refused(self) -> bool:
-        return self.code >= _FAILURE
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A message; `MqttSession.acknowledge` it once it is safe."""
-
-    topic: str
-    payload: bytes
-    token: tuple[int, int]
-    qos: int
-    user_properties: tuple[tuple[str, str], ...] = ()
-
-
-Event = Linked | Unlinked | Published | Incoming
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish, with QoS 1."""
-
-    topic: str
-    payload: bytes
-    is_retained: bool = False
-    expiry_s: int | None = None
-    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 class MqttSession:
@@ -370,50 +314,3 @@ class _Callbacks:
 
 def _properties(packet_type: int) -> Any:
     return Properties(packet_type)  # type: ignore[no-untyped-call]
-
-
-def read_password(config: MqttConfig) -> str | None:
-    """Read the password file, one line, which nobody else may read.
-
-    Raises:
-        ConfigError: Missing, or its mode is wider than 600.
-    """
-    if config.password_file is None:
-        return None
-    check_secret(config.password_file, "mqtt.password_file")
-    try:
-        return config.password_file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"mqtt.password_file {config.password_file}: {error}") from error
-
-
-def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
-    """Build what TLS needs; None where it is off.
-
-    Raises:
-        ConfigError: A certificate or key file cannot be used.
-    """
-    if not config.tls:
-        return None
-    try:
-        context = ssl.create_default_context(
-            cafile=None if config.ca_file is None else str(config.ca_file)
-        )
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if config.cert_file is not None and config.key_file is not None:
-            check_secret(config.key_file, "mqtt.key_file")
-            context.load_cert_chain(config.cert_file, config.key_file)
-    except (OSError, ssl.SSLError) as error:
-        files = [str(f) for f in (config.ca_file, config.cert_file, config.key_file) if f]
-        raise ConfigError(f"mqtt: {' or '.join(files)} cannot be used: {error}") from error
-    return context
-
-
-def check_secret(path: Path, key: str) -> None:
-    """Refuse a secret that others may read."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ConfigError(f"{key} {path}: {error.strerror}; make the file, mode 600") from error
-    if mode & _GROUP_AND_OTHERS:
-        raise ConfigError(f"{key} {path} may be read by others; run `chmod 600 {path}`")

@@ -271,14 +271,12 @@ class Mailbox:
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                self._roll_back()
                 raise mailbox_error(error, self._path) from error
-            except BaseException:
-                self._roll_back()
-                raise
+            finally:
+                self._roll_back()  # of what did not reach COMMIT
 
     def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # the failed statement may have done it
+        with contextlib.suppress(sqlite3.Error):  # a failed statement may have done it
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 

@@ -17,16 +17,8 @@ from edge.config import PatrolConfig
 from edge.errors import MailboxError, ProtocolError
 from edge.protocol.ack import decode_ack
 from edge.protocol.messages import MessageKind
-from edge.protocol.mqtt import (
-    Event,
-    Incoming,
-    Linked,
-    Message,
-    MqttSession,
-    Published,
-    Unlinked,
-    Will,
-)
+from edge.protocol.mqtt import MqttSession
+from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Published, Unlinked, Will
 from edge.protocol.status import Status, StatusState, encode_status
 from edge.protocol.topics import ack_topic, all_down, up_topic
 from edge.records import UtcNs

@@ -10,7 +10,7 @@ from edge.protocol.alert import decode_alert
 from edge.protocol.loss import decode_loss
 from edge.protocol.media import Media, encode_media
 from edge.protocol.messages import MessageKind, Stamp, body_fields, seal
-from edge.protocol.mqtt import Message
+from edge.protocol.mqtt_events import Message
 from edge.protocol.topics import PUT_MONO_PROPERTY, up_topic
 from edge.report.outbox import OutboxRow
 
