@@ -36,7 +36,8 @@ class Gnss:
 
 
 _DOWNWARD = 25  # MAV_SENSOR_ROTATION_PITCH_270
-# EKF_STATUS_REPORT and ESTIMATOR_STATUS share their first bits.
+# EKF_STATUS_REPORT and ESTIMATOR_STATUS share these bits; the last is "uninitialised" in the one
+# and "GNSS glitch" in the other, and in neither case does anybody vouch for the position.
 _POSITION_ABSOLUTE, _CONSTANT_POSITION, _UNINITIALISED = 16, 128, 1024
 # While ATTITUDE comes, ATTITUDE_QUATERNION is the same again.
 _PREFER_EULER_NS = 1_000_000_000

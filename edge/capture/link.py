@@ -210,8 +210,8 @@ class MavlinkLink:
         if self._texts and now_ns >= self._text_due_ns:
             self._text_due_ns = now_ns + int(self._config.statustext_min_interval_s * 1e9)
             text, severity = self._texts.popleft()
-            raw = text.encode("utf-8", "replace")[:_STATUSTEXT_BYTES]
-            self._send(mavlink.MAVLink_statustext_message(severity, raw))
+            whole = text.encode("utf-8", "replace")[:_STATUSTEXT_BYTES].decode("utf-8", "ignore")
+            self._send(mavlink.MAVLink_statustext_message(severity, whole.encode()))
 
     def _watch(self, now_ns: int) -> None:
         """Notice loss, return and reboot; whoever comes back has forgotten what we asked for."""

@@ -62,13 +62,18 @@ def header_of(frame: bytes) -> Header:
     return Header(frame[5], frame[3], frame[4])
 
 
+def has_strange_flags(frame: bytes) -> bool:
+    """Tell whether a frame asks for a feature that nobody here understands."""
+    return frame[0] == _MAGIC_V2 and bool(frame[2] & ~_SIGNED)
+
+
 def has_good_crc(frame: bytes, number: int) -> bool:
     """Check a frame of a known message against its checksum."""
+    if has_strange_flags(frame):
+        return False
     end = len(frame) - _CRC_BYTES
-    if frame[0] == _MAGIC_V2:
-        if frame[2] & ~_SIGNED:  # a feature that nobody here understands
-            return False
-        end -= _SIGNATURE_BYTES if frame[2] & _SIGNED else 0
+    if frame[0] == _MAGIC_V2 and frame[2] & _SIGNED:
+        end -= _SIGNATURE_BYTES
     body = bytearray(frame[1:end])
     body.append(mavlink.mavlink_map[number].crc_extra)
     return bool(mavlink.x25crc(body).crc == frame[end] | frame[end + 1] << 8)
@@ -122,17 +127,21 @@ class FrameCutter:
             # Without its checksum's seed only what follows tells a frame from a false start.
             self.counts.unknown += is_followed
             return (len(frame) if is_followed else 1), None
-        if not has_good_crc(frame, header.message_id):
+        if header.message_id in self._wanted:
+            message = self._decode(frame)  # checks the checksum too
+            is_good = message is not None
+        else:
+            message, is_good = None, has_good_crc(frame, header.message_id)
+        if not is_good:
             self.counts.bad_crc += 1
             return 1, None
         self.counts.messages += 1
-        if header.message_id not in self._wanted:
-            return len(frame), (header, None)
-        return len(frame), (header, self._decode(frame))
+        return len(frame), (header, message)
 
     def _decode(self, frame: bytes) -> Any:
+        if has_strange_flags(frame):
+            return None
         try:
             return self._decoder.decode(bytearray(frame))
-        except mavlink.MAVError:  # the checksum holds, the content does not
-            self.counts.bad_crc += 1
+        except mavlink.MAVError:
             return None

@@ -150,7 +150,7 @@ class UdpPeer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.01)
-        self.peer = Peer(lambda data: self._send(data), **options)
+        self.peer = Peer(self._send, **options)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

@@ -82,11 +82,12 @@ def test_euler_angles_chain_yaw_then_pitch_then_roll(
     )
 
 
-@given(speed, speed, speed, st.floats(-70.0, 70.0), st.floats(-180.0, 180.0), fraction)
+@given(st.tuples(speed, speed, speed), st.floats(-70.0, 70.0), st.floats(-180.0, 180.0), fraction)
 def test_hermite_is_exact_on_constant_velocity(
-    north: float, east: float, down: float, lat_deg: float, lon_deg: float, at: float
+    velocity: tuple[float, float, float], lat_deg: float, lon_deg: float, at: float
 ) -> None:
     """A vehicle of constant velocity is found where it was, also across the date line."""
+    north, east, down = velocity
     assume(abs(lat_deg) + abs(lon_deg) > 0.01)  # (0, 0) stands for "no origin yet"
     m_north, m_east = metres_per_degree(lat_deg)
     poses = PoseBuffer()

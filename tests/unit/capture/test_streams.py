@@ -28,7 +28,7 @@ def received(message: Any, component_id: int = 1) -> Any:
 
 
 def stream(
-    stream_id: int, count: int, kind: int, uri: bytes, component_id: int = 1, encoding: int = 1
+    stream_id: int, count: int, kind: int, uri: bytes, *, component_id: int = 1, encoding: int = 1
 ) -> Any:
     message = mavlink.MAVLink_video_stream_information_message(
         stream_id, count, kind, 1, 30.0, 1920, 1080, 4000, 0, 44, b"eo", uri, encoding

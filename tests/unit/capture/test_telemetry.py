@@ -27,7 +27,7 @@ class Vehicle:
 
     def __init__(self, **settings: Any) -> None:
         settings.setdefault("gimbal_component_id", 1)
-        self.telemetry = Telemetry(AutopilotConfig(**settings), lambda mono_ns: UtcNs(mono_ns))
+        self.telemetry = Telemetry(AutopilotConfig(**settings), UtcNs)
         self.boot_ms = 10_000
 
     def say(self, message: Any, system_id: int = 1, component_id: int = 1) -> None:
@@ -114,7 +114,7 @@ def test_a_position_that_nobody_vouches_for_is_no_fix(
 
 
 def test_before_the_origin_is_set_there_is_no_fix() -> None:
-    """lat = lon = 0 is an autopilot that does not know where it is, not the Gulf of Guinea."""
+    """Latitude and longitude zero are an autopilot without an origin, not the Gulf of Guinea."""
     vehicle = Vehicle()
     for _ in range(20):
         vehicle.fly(0.05, ("ATTITUDE",))
