@@ -44,5 +44,9 @@ def look(frame: Frame, stages: Stages) -> None:
 
 def report(now: MonoNs, stages: Stages) -> None:
     """Store the alerts that are due; what the mailbox refuses is due again later."""
-    for verdict in stages.due(now):  # mostly none
-        stages.store(verdict, now)
+    verdicts = stages.due(now)  # mostly none
+    for verdict in verdicts:
+        with stages.guard(verdict):  # one that is refused holds up no other
+            stages.store(verdict, now)
+    if verdicts:
+        stages.save(now)  # a restart in the air must know what was told

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from edge.config import PatrolConfig
 from edge.district import INCIDENTS_FILE, District, open_district, rule_book
-from edge.errors import ConfigError, MailboxError
+from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import read_intrinsics
@@ -86,7 +86,7 @@ class Stages:
     # --- verbs of the loop ------------------------------------------------------------------------
 
     @contextmanager
-    def guard(self, event: Frame | Tick | None) -> Iterator[None]:
+    def guard(self, event: Frame | Tick | Verdict | None) -> Iterator[None]:
         """Lose one event, count it, go on: the one place where any exception is caught."""
         try:
             yield
@@ -143,12 +143,14 @@ class Stages:
         district = self._district
         if district is None:
             return
-        alert, messages = self._messages(verdict, district.plane)
+        is_stored = False
         try:
+            alert, messages = self._messages(verdict, district.plane)
             seqs = self.mailbox.put_all(messages)
-        except MailboxError:
-            district.rules.refused(verdict, district.incidents, now_mono_ns)
-            raise
+            is_stored = True
+        finally:  # whatever went wrong, what is not stored has not been told
+            if not is_stored:
+                district.rules.refused(verdict, district.incidents, now_mono_ns)
         health = self.health
         health.stored += 1
         health.verdicts[verdict.kind.name.lower()] += 1
@@ -174,7 +176,8 @@ class Stages:
         """End the flight: say `end` for what was followed, keep what is known."""
         if self._district is not None:
             for verdict in self._district.rules.finish(self._district.incidents, mono_ns):
-                self.store(verdict, mono_ns)
+                with self.guard(verdict):
+                    self.store(verdict, mono_ns)
             self.save(mono_ns)
 
     # --- what only a restart or a reload needs ----------------------------------------------------
