@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +81,7 @@ def test_what_does_not_arrive_is_asked_for_ever_with_back_off() -> None:
     world = World({"RANGEFINDER": 5.0})
     world.live(300.0, has_streams=False)
     times = world.intervals("RANGEFINDER")
-    waits = [b - a for a, b in zip(times, times[1:], strict=False)]
+    waits = [b - a for a, b in pairwise(times)]
     assert waits == sorted(waits)
     assert waits[-1] == pytest.approx(LONGEST_WAIT_S * S, rel=0.01)
     assert len(times) > 10
