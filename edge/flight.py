@@ -14,12 +14,14 @@ from pathlib import Path
 from edge import __version__
 from edge.capture.events import events
 from edge.capture.link import MavlinkLink
+from edge.capture.rates import missing
 from edge.capture.streams import VideoStream
 from edge.capture.telemetry import Telemetry
 from edge.capture.video import open_video
 from edge.capture.video_records import VideoSource, VideoState
 from edge.config import CameraConfig, PatrolConfig
 from edge.errors import MailboxError
+from edge.health import Health
 from edge.pipeline import fly
 from edge.protocol.status import FlightStatus, LinkState
 from edge.records import AlertKind, Frame, MonoNs, Tick
@@ -48,6 +50,7 @@ class Watch:
     _config_mtime_ns: int = 0
     _status_due_ns: int = 0
     _states: dict[str, VideoState] = field(default_factory=dict)
+    _autopilot: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         self._config_mtime_ns = self._mtime_ns()
@@ -81,6 +84,32 @@ class Watch:
         if mono_ns >= self._status_due_ns:
             self._status_due_ns = mono_ns + int(self.settings.patrol.status.interval_s * 1e9)
             self._tell_status(mono_ns)
+            self._look_at_autopilot()
+
+    def _look_at_autopilot(self) -> None:
+        """Log what has changed about the vehicle: who it is, its gimbal, time, what it lacks."""
+        health = self.link.health()
+        lacking = tuple(missing(self.link.asked_hz(), health.rates_hz))
+        seen = (
+            health.connected,
+            health.firmware,
+            health.gimbal_kind.value,
+            health.time_source.value,
+            health.reboots,
+            lacking,
+        )
+        if seen == self._autopilot:
+            return
+        self._autopilot = seen
+        log.info(
+            "autopilot_changed connected=%s firmware=%s gimbal=%s time=%s reboots=%d "
+            "rates=%s lacking=%s bad_crc=%d other_vehicles=%d",
+            *seen[:-1],
+            ",".join(f"{name}:{hz:.1f}" for name, hz in health.rates_hz.items()) or "none",
+            ",".join(lacking) or "nothing",
+            health.bad_crc,
+            health.other_vehicle,
+        )
 
     def _tell_status(self, mono_ns: MonoNs) -> None:
         try:
@@ -153,7 +182,26 @@ def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Ev
         log.info("flight_started drone=%s cameras=%d", patrol.drone_id, len(sources))
         fly(watch.pass_through(events(sources, stop)), stages)
         watch.look_around(_mono_ns())
-    log.info("flight_ended frames=%d alerts=%d", stages.health.frames, stages.health.stored)
+    _log_end(stages.health, link)
+
+
+def _log_end(health: Health, link: MavlinkLink) -> None:
+    heard = link.health()
+    log.info(
+        "flight_ended frames=%d detections=%d sightings=%d alerts=%d lost_events=%d no_pose=%s "
+        "no_geotag=%s mavlink=%d bad_crc=%d reboots=%d gimbal=%s",
+        health.frames,
+        health.detections,
+        health.sightings,
+        health.stored,
+        health.lost_events,
+        dict(health.no_pose),
+        dict(health.no_geotag),
+        heard.messages,
+        heard.bad_crc,
+        heard.reboots,
+        heard.gimbal_kind.value,
+    )
 
 
 def announced_stream(camera: CameraConfig, link: MavlinkLink) -> VideoStream | None:
