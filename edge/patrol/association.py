@@ -10,11 +10,11 @@ import lap
 import numpy as np
 
 from edge.config import AssociationConfig
-from edge.patrol.covariance import add, eigenvalues, inverse, isotropic, quadratic
+from edge.patrol.covariance import add, eigenvalues, inverse, quadratic
 from edge.patrol.dossier import MAX_STRAYS, NO_SHIFT, PART_SHARE, STRAY_GATES, Dossier, Shift
 from edge.patrol.extent import overlap
 from edge.patrol.look import Look
-from edge.records import Covariance2
+from edge.records import Covariance2, Sighting
 
 # Things this many times larger than the gate associate by common ground.
 LARGE_GATES = 2.0
@@ -42,17 +42,28 @@ def fit(
     sighting = look.sighting
     expected = dossier.expected(sighting, mono_ns, shift)
     covariance = add(expected.covariance, look.gate_noise)
-    if sighting.is_cut:  # its middle may be this far from that of the whole thing
-        hidden_m = max(dossier.size_m - min(sighting.width_m, sighting.depth_m), 0.0) / 2.0
-        covariance = add(covariance, isotropic(hidden_m / config.gate_sigma))
     east_m = sighting.east_m - expected.east_m
     north_m = sighting.north_m - expected.north_m
+    if sighting.is_cut:
+        east_m, north_m = _without_hidden(east_m, north_m, sighting, dossier)
     by_centre = gated(east_m, north_m, covariance, config)
     sigma = math.sqrt(quadratic(inverse(covariance), east_m, north_m))
     by_ground = _ground_cost(look, dossier, mono_ns, gate_radius_m(covariance, config))
     if by_ground < min(by_centre, 1.0):
         return Fit(by_ground, sigma if by_centre < 1.0 else 0.0)
     return Fit(by_centre, sigma) if by_centre < 1.0 else None
+
+
+def _without_hidden(
+    east_m: float, north_m: float, sighting: Sighting, dossier: Dossier
+) -> tuple[float, float]:
+    """Shorten the way between centres by what the frame's edge hides of the thing."""
+    distance_m = math.hypot(east_m, north_m)
+    hidden_m = max(dossier.size_m - min(sighting.width_m, sighting.depth_m), 0.0) / 2.0
+    if distance_m <= hidden_m:
+        return (0.0, 0.0)
+    kept = 1.0 - hidden_m / distance_m
+    return (east_m * kept, north_m * kept)
 
 
 def is_stray(look: Look, dossier: Dossier, mono_ns: int, config: AssociationConfig) -> bool:
