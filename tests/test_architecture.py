@@ -11,7 +11,18 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 STEPS = {"capture", "vision", "geo", "patrol", "report"}
 # Only these know several steps: the loop, what sets it up, and the commands.
-KNOWS_ALL = {"pipeline.py", "stages.py", "checks.py", "replay.py", "health.py", "bench.py", "district.py", "flightlog.py", "flight.py", "demo.py"}
+KNOWS_ALL = {
+    "pipeline.py",
+    "stages.py",
+    "checks.py",
+    "replay.py",
+    "health.py",
+    "bench.py",
+    "district.py",
+    "flightlog.py",
+    "flight.py",
+    "demo.py",
+}
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 40
 
@@ -37,6 +48,7 @@ HOMES = {
         "edge/config.py",
         "edge/settings.py",
         "edge/capture/recording.py",
+        "edge/patrol/snapshot.py",
         "edge/vision",
         "edge/geo",
         "sim",
@@ -59,9 +71,10 @@ def imports(tree: ast.Module) -> Iterator[str]:
 
 
 ALL = [item for folder in ("edge", "sim", "models", "calibration") for item in modules(folder)]
+IDS = [str(path) for path, _ in ALL]
 
 
-@pytest.mark.parametrize(("path", "tree"), ALL, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("path", "tree"), ALL, ids=IDS)
 def test_a_step_never_imports_another_step(path: Path, tree: ast.Module) -> None:
     """Steps meet only in the loop: inside edge/, a step knows itself and the shared nouns."""
     if path.parts[0] != "edge" or len(path.parts) < 3 or path.parts[1] not in STEPS:
@@ -75,7 +88,7 @@ def test_a_step_never_imports_another_step(path: Path, tree: ast.Module) -> None
     assert not others, f"{path} imports {others}"
 
 
-@pytest.mark.parametrize(("path", "tree"), ALL, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("path", "tree"), ALL, ids=IDS)
 def test_the_aircraft_does_not_know_the_ground_or_the_simulator(
     path: Path, tree: ast.Module
 ) -> None:
@@ -90,7 +103,7 @@ def test_the_aircraft_does_not_know_the_ground_or_the_simulator(
     assert not foreign, f"{path} imports {foreign}"
 
 
-@pytest.mark.parametrize(("path", "tree"), ALL, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("path", "tree"), ALL, ids=IDS)
 def test_the_simulator_shares_no_geometry_with_what_it_tests(path: Path, tree: ast.Module) -> None:
     """The truth comes from projection code of its own: shared code would share its errors."""
     if path.parts[0] not in {"sim", "models"}:
@@ -99,7 +112,7 @@ def test_the_simulator_shares_no_geometry_with_what_it_tests(path: Path, tree: a
     assert not shared, f"{path} imports {shared}"
 
 
-@pytest.mark.parametrize(("path", "tree"), ALL, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("path", "tree"), ALL, ids=IDS)
 def test_each_heavy_dependency_has_one_home(path: Path, tree: ast.Module) -> None:
     """A library that only one room needs is imported in that room only."""
     for name in imports(tree):
@@ -110,7 +123,7 @@ def test_each_heavy_dependency_has_one_home(path: Path, tree: ast.Module) -> Non
             )
 
 
-@pytest.mark.parametrize(("path", "tree"), ALL, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("path", "tree"), ALL, ids=IDS)
 def test_modules_and_functions_stay_readable(path: Path, tree: ast.Module) -> None:
     """A module has at most 400 lines and a function fewer than 40, docstring apart."""
     lines = (REPO / path).read_text("utf-8").count("\n")
@@ -122,7 +135,7 @@ def test_modules_and_functions_stay_readable(path: Path, tree: ast.Module) -> No
             assert length < MAX_FUNCTION_LINES, f"{path}:{node.lineno} {node.name}: {length} lines"
 
 
-@pytest.mark.parametrize(("path", "tree"), ALL, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("path", "tree"), ALL, ids=IDS)
 def test_the_worlds_clock_is_read_in_one_place(path: Path, tree: ast.Module) -> None:
     """Inside the aircraft `time.time` appears in clock.py only; all else is monotonic."""
     if path.parts[0] != "edge" or path.name == "clock.py":
@@ -135,13 +148,14 @@ def test_the_worlds_clock_is_read_in_one_place(path: Path, tree: ast.Module) -> 
 
 
 def test_nothing_is_caught_blindly_but_in_the_guard() -> None:
-    """`except Exception` is allowed in exactly one place: the loop's guard."""
+    """One `except Exception`, in the loop's guard; tidying up and raising on is no catch."""
     places = [
         f"{path}:{node.lineno}"
         for path, tree in ALL
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or getattr(node.type, "id", "") in {"Exception", "BaseException"})
+        and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
     ]
     assert len(places) <= 1, places
 

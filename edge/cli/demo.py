@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -11,6 +12,10 @@ from rich.console import Console
 from edge.cli.progress import progress_bar
 from edge.cli.signals import os_utc_ns
 from edge.records import Frame, Tick
+
+if TYPE_CHECKING:
+    from edge.capture.recording import RecordedFlight
+    from edge.cli.results import Summary
 
 DEMO_FLIGHT = Path(__file__).resolve().parents[2] / "sim" / "flights" / "demo"
 
@@ -27,15 +32,30 @@ def demo(
 ) -> None:
     """Fly a recorded patrol of the simulator, deliver its alerts to a desk, and score them."""
     from edge.capture.recording import open_flight
-    from edge.cli.results import FlightResults, newest_words, shortfalls, write_results
-    from edge.demo import DemoRequest, fly_demo
-    from edge.desk.console import commit_line
-    from edge.desk.receiver import CommittedAlert
-    from edge.replay import fresh_folder, replay_settings
+    from edge.cli.results import shortfalls
+    from edge.replay import fresh_folder
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     recorded = open_flight(flight)
     fresh_folder(out)
+    summary = _fly(recorded, out, console)
+    console.print()
+    console.print(summary.table())
+    console.print(f"\nmap: {out / 'map.png'}   figures: {out / 'summary.json'}")
+    if gate and (short := shortfalls(summary)):
+        for line in short:
+            console.print(f"short of the mark: {line}", style="bold red")
+        raise typer.Exit(1)
+
+
+def _fly(recorded: RecordedFlight, out: Path, console: Console) -> Summary:
+    """Fly with a progress bar; a line for each alert as the desk commits it."""
+    from edge.cli.results import FlightResults, newest_words, write_results
+    from edge.demo import DemoRequest, fly_demo
+    from edge.desk.console import commit_line
+    from edge.desk.receiver import CommittedAlert
+    from edge.replay import replay_settings
+
     settings = replay_settings(recorded, out)
     with progress_bar(console) as progress:
         task = progress.add_task("patrol", total=recorded.n_frames())
@@ -60,12 +80,5 @@ def demo(
         wall_s=flown.wall_s,
         outbox_to_desk_s=result.ledger.latencies_s(),
     )
-    summary = write_results(results, out, title="A patrol, as the command centre sees it")
     flown.mailbox.close()
-    console.print()
-    console.print(summary.table())
-    console.print(f"\nmap: {out / 'map.png'}   figures: {out / 'summary.json'}")
-    if gate and (short := shortfalls(summary)):
-        for line in short:
-            console.print(f"short of the mark: {line}", style="bold red")
-        raise typer.Exit(1)
+    return write_results(results, out, title="A patrol, as the command centre sees it")
