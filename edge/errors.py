@@ -75,5 +75,9 @@ class ScenarioError(ConfigError):
     """A simulator scenario is not usable."""
 
 
+class BenchError(SkywhistleError):
+    """A figure cannot be measured here and now."""
+
+
 class MissingExtraError(SkywhistleError):
     """An optional package is needed; the message names the extra to install."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,6 +26,7 @@ from edge.desk.map import (
 from edge.flightlog import FlightLog
 from edge.geo.plane import LocalPlane
 from edge.health import Health
+from edge.machine import machine_name
 from edge.records import Alert, AlertKind
 from edge.stages import Stored
 from sim.score import Score, ScoredAlert, Truth, read_truth, score
@@ -171,20 +170,6 @@ def shortfalls(summary: Summary) -> list[str]:
         for name, value, limit, is_floor in laws
         if value is None or (value < limit if is_floor else value > limit)
     ]
-
-
-def machine_name() -> str:
-    """Name the machine that figures come from."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def percentile(values: Sequence[float], q: float) -> float | None:

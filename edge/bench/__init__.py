@@ -1,0 +1,1 @@
+"""`skywhistle bench`: the figures of this machine, measured on the pipeline itself."""

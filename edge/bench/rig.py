@@ -1,0 +1,169 @@
+"""What the figures are measured on: a recorded flight, flown by flight's own loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from edge.capture.link import MavlinkLink
+from edge.capture.logs import read_log
+from edge.capture.recording import LOOKAHEAD_NS, RecordedFlight, open_flight
+from edge.capture.telemetry import Telemetry
+from edge.capture.video_records import VideoSource
+from edge.errors import BenchError
+from edge.flight import Watch
+from edge.records import AlertKind, Frame, MonoNs, Tick
+from edge.replay import replay_settings
+from edge.report.clocks import Clocks
+from edge.report.mailbox import Mailbox
+from edge.settings import Settings
+from edge.stages import Stages, Stored, build_stages
+
+DEMO_FLIGHT = Path(__file__).resolve().parents[2] / "sim" / "flights" / "demo"
+Item = TypeVar("Item")
+_NO_AUTOPILOT = "udpin:127.0.0.1:0"  # the log is fed by hand, no link is opened
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A flight and the settings that it is flown with; spinning off, so that CPU means work."""
+
+    recorded: RecordedFlight
+    settings: Settings
+    video: Path
+    first_frame_utc_ns: int  # on the log's record clock
+    folder: Path  # for what the parts write
+
+
+def open_rig(flight: Path | None, model: Path | None, folder: Path) -> Rig:
+    """Open the flight that is measured.
+
+    Raises:
+        BenchError: There is no flight, or it is not of one video.
+        FlightError, ConfigError: It is not usable.
+    """
+    path = flight or DEMO_FLIGHT
+    if not path.exists():
+        raise BenchError(f"{path}: no such flight; record one with `skywhistle sim record`")
+    recorded = open_flight(path)
+    cameras = recorded.spec.camera
+    if len(cameras) != 1 or cameras[0].video is None:
+        raise BenchError(f"{path}: the bench needs a flight of one camera with a video")
+    settings = replay_settings(recorded, folder, model=model)
+    patrol = settings.patrol
+    video = recorded.path(cameras[0].video).absolute()
+    camera = patrol.camera[0].model_copy(update={"source": str(video), "latency_s": 0.0})
+    update = {
+        "camera": (camera,),
+        "inference": patrol.inference.model_copy(update={"spinning": False}),
+        "autopilot": patrol.autopilot.model_copy(update={"url": _NO_AUTOPILOT}),
+    }
+    bench = Settings(patrol.model_copy(update=update), settings.path, settings.config_hash)
+    return Rig(recorded, bench, video, _first_frame_utc_ns(recorded), folder)
+
+
+def _first_frame_utc_ns(recorded: RecordedFlight) -> int:
+    with closing_stream(recorded.events(lambda _message, _mono_ns: None)) as events:
+        for event in events:
+            if isinstance(event, Frame):
+                return event.captured_mono_ns
+    raise BenchError(f"{recorded.folder}: not one frame of its video has a time")
+
+
+@dataclass(slots=True)
+class Aircraft:
+    """All that `flight` has in the air, but for the wires."""
+
+    telemetry: Telemetry
+    mailbox: Mailbox
+    stages: Stages
+    link: MavlinkLink
+    stored: list[Stored] = field(default_factory=list)
+
+    def frame_to_outbox_s(self) -> list[float]:
+        """Return each alert's way from the picture to its row; `end` has no picture of its own."""
+        took_s = self.stages.health.frame_to_outbox_s
+        return [
+            seconds
+            for seconds, stored in zip(took_s, self.stored, strict=True)
+            if stored.alert.kind is not AlertKind.END
+        ]
+
+    def watched(
+        self, source: VideoSource, stream: Iterator[Frame | Tick]
+    ) -> Iterator[Frame | Tick]:
+        """Do beside the loop what flight does: status, reload, changes of state."""
+        settings, stages = self.stages.settings, self.stages
+        watch = Watch(settings, stages, self.link, [source], self.mailbox, threading.Event())
+        return watch.pass_through(stream)
+
+
+@contextmanager
+def aircraft(rig: Rig, name: str, now: Callable[[], MonoNs]) -> Iterator[Aircraft]:
+    """Set up flight's stages with a mailbox and a state folder of their own.
+
+    Raises:
+        ConfigError, ModelError: As `build_stages`.
+    """
+    settings = in_folder(rig.settings, rig.folder / name)
+    patrol = settings.patrol
+    telemetry = Telemetry(patrol.autopilot)
+    clocks = Clocks(utc_ns=lambda: telemetry.utc(now()).utc_ns)
+    with Mailbox(patrol.mailbox, clocks) as mailbox:
+        stored: list[Stored] = []
+        stages = build_stages(settings, telemetry, mailbox, now=now, on_stored=stored.append)
+        yield Aircraft(telemetry, mailbox, stages, MavlinkLink(patrol.autopilot, telemetry), stored)
+
+
+def in_folder(settings: Settings, folder: Path) -> Settings:
+    """Let a flight keep its mailbox, state and pictures in a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    patrol = settings.patrol
+    update = {
+        "state_dir": folder / "state",
+        "mailbox": patrol.mailbox.model_copy(update={"path": folder / "mailbox.db"}),
+        "evidence": patrol.evidence.model_copy(update={"folder": folder / "evidence"}),
+    }
+    return Settings(patrol.model_copy(update=update), settings.path, settings.config_hash)
+
+
+def with_telemetry(
+    rig: Rig, telemetry: Telemetry, stream: Iterator[Frame | Tick]
+) -> Iterator[Frame | Tick]:
+    """Parse and feed the log's messages of each frame's time, before the loop gets the frame.
+
+    The log is laid on the video's time by its first frame; the messages come a second early, so
+    that poses are interpolated, as they are behind a real video link.
+    """
+    messages = read_log(rig.recorded.path(rig.recorded.spec.telemetry.log))
+    waiting = next(messages, None)
+    mono_from_utc_ns: int | None = None
+    for event in stream:
+        if isinstance(event, Frame):
+            if mono_from_utc_ns is None:
+                mono_from_utc_ns = event.captured_mono_ns - rig.first_frame_utc_ns
+            due_ns = event.captured_mono_ns - mono_from_utc_ns + LOOKAHEAD_NS
+            while waiting is not None and waiting.record_utc_ns <= due_ns:
+                telemetry.feed(waiting.message, waiting.record_utc_ns + mono_from_utc_ns)
+                waiting = next(messages, None)
+        yield event
+
+
+@contextmanager
+def closing_stream(stream: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """Close a generator when the block ends, so that its thread ends too."""
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, Generator):
+            stream.close()
+
+
+def mono_ns() -> MonoNs:
+    """Return the time as `flight` knows it."""
+    return MonoNs(time.monotonic_ns())

@@ -1,0 +1,91 @@
+"""`skywhistle bench`: the figures of this machine, measured on the pipeline itself."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.bench.figures import Figures, rows
+from edge.cli.signals import os_utc_ns
+
+
+class Part(str, Enum):
+    """What can be measured alone."""
+
+    LOOP = "loop"
+    LATENCY = "latency"
+    DELIVERY = "delivery"
+    START = "start"
+    MEMORY = "memory"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(bench)
+
+
+def bench(
+    as_json: bool = typer.Option(False, "--json", help="JSON on standard output, no table."),
+    out: Path | None = typer.Option(None, help="Also write the JSON into this file."),
+    flight: Path | None = typer.Option(None, help="A flight folder; else the shipped demo."),
+    model: Path | None = typer.Option(None, help="A model's folder; else the flight's own."),
+    seconds: float = typer.Option(
+        60.0, min=1.0, max=3600.0, help="For the loop and the latency each, at most."
+    ),
+    memory_minutes: float = typer.Option(1.0, min=0.1, max=600.0, help="How long flight is fed."),
+    only: list[Part] = typer.Option([], help="Measure this part alone; may be given twice."),
+) -> None:
+    """Measure CPU, rate, latency, sizes, memory and start-up; what cannot be had is null, with why.
+
+    Figures are of this machine as busy as it is now: run it on an idle one.
+    """
+    from edge.bench.figures import as_json as json_text
+    from edge.bench.run import BenchRequest, run_bench
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    request = BenchRequest(
+        flight=flight,
+        model=model,
+        seconds=seconds,
+        memory_minutes=memory_minutes,
+        utc_ns=os_utc_ns,
+        parts=frozenset(part.value for part in (only or Part)),
+        say=lambda text: console.print(text, style="dim", markup=False),
+    )
+    figures = run_bench(request)
+    text = json_text(figures)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        sys.stdout.write(text)
+        return
+    Console(highlight=False, soft_wrap=True).print(_table(figures))
+
+
+def _table(figures: Figures) -> Table:
+    """Return the figures against their targets, and why some are missing."""
+    table = Table(title=figures.machine, caption=_caption(figures), caption_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("target", justify="right")
+    table.add_column("")
+    for row in rows(figures):
+        mark = {True: "[green]met[/]", False: "[bold red]missed[/]", None: ""}[row.is_met]
+        table.add_row(row.name, row.value, row.target, mark)
+    return table
+
+
+def _caption(figures: Figures) -> str:
+    lines = [
+        f"model {figures.model} {figures.model_hash}, threads {figures.threads}, "
+        f"ONNX Runtime {figures.onnxruntime}, OpenCV {figures.opencv}, "
+        f"load before {figures.load_before:.1f}"
+    ]
+    lines += [f"{part}: {why}" for part, why in figures.unavailable.items()]
+    return "\n".join(lines)

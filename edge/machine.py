@@ -1,0 +1,45 @@
+"""Which machine a figure comes from, and with which libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+# Builds of one library under several names; the first that is installed counts.
+_ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+
+
+def machine_name() -> str:
+    """Name the machine: processor, cores, Python."""
+    model = platform.processor() or platform.machine()
+    if _CPUINFO.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in _CPUINFO.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def onnxruntime_version() -> str:
+    """Return the version of the ONNX Runtime that is installed."""
+    return _first_version(_ONNXRUNTIME)
+
+
+def opencv_version() -> str:
+    """Return the version of the OpenCV that is installed."""
+    return _first_version(_OPENCV)
+
+
+def _first_version(names: tuple[str, ...]) -> str:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:  # a system package, or another build
+            continue
+    return "unknown"
