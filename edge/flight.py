@@ -88,8 +88,8 @@ class Watch:
 
     def _look_at_autopilot(self) -> None:
         """Log what has changed about the vehicle: who it is, its gimbal, time, what it lacks."""
-        health = self.link.health()
-        lacking = tuple(missing(self.link.asked_hz(), health.rates_hz))
+        health, asked_hz = self.link.health(), self.link.asked_hz()
+        lacking = tuple(missing(asked_hz, health.rates_hz))
         seen = (
             health.connected,
             health.firmware,
@@ -105,7 +105,7 @@ class Watch:
             "autopilot_changed connected=%s firmware=%s gimbal=%s time=%s reboots=%d "
             "rates=%s lacking=%s bad_crc=%d other_vehicles=%d",
             *seen[:-1],
-            ",".join(f"{name}:{hz:.1f}" for name, hz in health.rates_hz.items()) or "none",
+            ",".join(f"{name}:{health.rates_hz.get(name, 0.0):.1f}" for name in asked_hz),
             ",".join(lacking) or "nothing",
             health.bad_crc,
             health.other_vehicle,
