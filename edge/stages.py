@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge.config import PatrolConfig
-from edge.district import INCIDENTS_FILE, District, open_district, rule_book
+from edge.district import District, open_district, rule_book, save_incidents
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
@@ -22,7 +22,6 @@ from edge.geo.locate import Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.plane import LocalPlane
 from edge.health import Health
-from edge.patrol import snapshot
 from edge.protocol.messages import MessageKind, Stamp, seal
 from edge.records import (
     Alert,
@@ -81,6 +80,7 @@ class Stages:
     health: Health = field(default_factory=Health)
     _district: District | None = None
     _saved_ns: int = 0
+    _pictured: dict[bytes, bytes] = field(default_factory=dict)  # incident → hash of its picture
     _frame_sizes_px: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     # --- verbs of the loop ------------------------------------------------------------------------
@@ -104,6 +104,8 @@ class Stages:
         health.frame_rate.count(frame.captured_mono_ns)
         self._frame_sizes_px[frame.camera_id] = (frame.width_px, frame.height_px)
         detections = detector.detect(frame.image_bgr)
+        if health.inferences == 0:
+            log.info("first_inference camera=%s index=%d", frame.camera_id, frame.index)
         health.inferences += 1
         health.inference_s.append(detector.last_inference_s)
         health.detections += len(detections)
@@ -112,7 +114,8 @@ class Stages:
     def district(self, pose: Pose) -> District:
         """Return the district; the first pose ever may have to say where its origin is."""
         if self._district is None:
-            self._district = open_district(self.settings, pose, self._new_incident_id)
+            utc_ns = self.poses.utc(pose.mono_ns).utc_ns
+            self._district = open_district(self.settings, pose, utc_ns, self._new_incident_id)
         return self._district
 
     def admit(self, located: Sequence[Sighting | Unlocated], district: District) -> list[Sighting]:
@@ -148,6 +151,7 @@ class Stages:
             alert, messages = self._messages(verdict, district.plane)
             seqs = self.mailbox.put_all(messages)
             is_stored = True
+            self._note_picture(alert)
         finally:  # whatever went wrong, what is not stored has not been told
             if not is_stored:
                 district.rules.refused(verdict, district.incidents, now_mono_ns)
@@ -186,8 +190,7 @@ class Stages:
         """Write the incidents to the state folder."""
         self._saved_ns = mono_ns
         if self._district is not None:
-            path = self.settings.patrol.state_dir / INCIDENTS_FILE
-            snapshot.save(path, self._district.incidents, mono_ns)
+            save_incidents(self.settings, self._district, mono_ns, self.poses.utc(mono_ns).utc_ns)
 
     def reload(self) -> None:
         """Take over changed rules and zones, all or nothing; say what needs a restart."""
@@ -233,9 +236,17 @@ class Stages:
             ),
         )
         messages = [outgoing_alert(alert)]
-        if isinstance(picture, EvidenceRef) and picture.is_new:
+        is_known = self._pictured.get(incident.incident_id) == alert.evidence_hash
+        if isinstance(picture, EvidenceRef) and not is_known:
             messages.append(outgoing_evidence(alert, picture.path))
         return alert, messages
+
+    def _note_picture(self, alert: Alert) -> None:
+        """Remember which picture of an incident is on its way: it is queued once."""
+        if alert.evidence_hash:
+            self._pictured[alert.incident_id] = alert.evidence_hash
+            while len(self._pictured) > self.settings.patrol.association.max_incidents:
+                del self._pictured[next(iter(self._pictured))]
 
     def _frame_size_px(self, best: Sighting) -> tuple[int, int]:
         """Return the size of the camera's frames; of its calibration before the first frame."""
