@@ -1,0 +1,1 @@
+"""The detectors that ship with Skywhistle and the recipe that makes them."""

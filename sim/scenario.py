@@ -1,0 +1,178 @@
+"""A scenario: which district, which flight over it, which camera, how wrong the instruments are."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from edge.errors import ScenarioError
+from sim.camera import CameraModel
+from sim.vehicle import Origin
+from sim.vehicle_noise import NoiseKnobs, knobs
+from sim.vehicle_path import FlightPlan
+from sim.world import DEFAULT_COUNTS
+from sim.world_families import FAMILIES
+from sim.world_layout import HALF_M
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHIPPED = Path(__file__).resolve().parent / "scenarios"
+CALIBRATION = Path(__file__).resolve().parents[1] / "calibration"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorldTable(_Table):
+    """Which district is drawn."""
+
+    family: str
+    counts: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_COUNTS))
+
+    @field_validator("family")
+    @classmethod
+    def _known_family(cls, family: str) -> str:
+        if family not in FAMILIES:
+            raise ValueError(f"there is no family {family!r}; there are {', '.join(FAMILIES)}")
+        return family
+
+    @field_validator("counts")
+    @classmethod
+    def _known_counts(cls, counts: dict[str, int]) -> dict[str, int]:
+        for name, count in counts.items():
+            if name not in DEFAULT_COUNTS:
+                raise ValueError(
+                    f"nothing is called {name!r}; there are {', '.join(DEFAULT_COUNTS)}"
+                )
+            if not 0 <= count <= 200:
+                raise ValueError(f"{name} must be in [0, 200], got {count}")
+        return counts
+
+
+class OriginTable(_Table):
+    """Where on Earth the district lies, and its streets' height."""
+
+    lat_deg: float = Field(31.4912, ge=-80, le=80)
+    lon_deg: float = Field(120.3119, ge=-180, le=180)
+    amsl_m: float = Field(4.2, ge=-400, le=5000)
+    geoid_m: float = Field(10.6, ge=-110, le=90)
+
+
+class CameraTable(_Table):
+    """What looks down, and how its video is made."""
+
+    calibration: str = "sim-720p"
+    rate_hz: float = Field(5.0, gt=0, le=60)
+    exposure: float = Field(1.15, gt=0.1, le=4)
+    exposure_s: float = Field(0.004, ge=0, le=0.1)
+    noise: float = Field(1.5, ge=0, le=40, description="grey levels, one sigma")
+    quality_crf: int = Field(
+        28, ge=10, le=45, description="of the H.264 encoder; higher is smaller"
+    )
+    lever_arm_m: tuple[float, float, float] = (0.08, 0.0, 0.12)
+
+
+class FlightTable(_Table):
+    """The lawn-mower pattern."""
+
+    start_east_m: float = Field(ge=-HALF_M, le=HALF_M)
+    start_north_m: float = Field(ge=-HALF_M, le=HALF_M)
+    heading_deg: float = 0.0
+    lanes: int = Field(4, ge=1, le=40)
+    lane_m: float = Field(140.0, gt=20, le=2 * HALF_M)
+    gap_m: float = Field(45.0, ge=-200, le=200)
+    height_m: float = Field(60.0, ge=30, le=150)
+    speed_mps: float = Field(8.0, gt=0.5, le=20)
+    gimbal_pitch_deg: float = Field(-65.0, ge=-90, le=-30)
+
+
+class NoiseTable(BaseModel):
+    """A preset, and the knobs that are turned from it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    preset: str = "typical"
+
+
+class Scenario(_Table):
+    """One scenario; any seed may be flown in it."""
+
+    format: Literal[1]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")
+    start_utc: datetime = datetime(2026, 5, 12, 2, 0, tzinfo=timezone.utc)
+    world: WorldTable
+    origin: OriginTable = OriginTable()
+    camera: CameraTable = CameraTable()
+    flight: FlightTable
+    noise: NoiseTable = NoiseTable()
+
+    def knobs(self) -> NoiseKnobs:
+        """Return the noise knobs.  Raises ValueError for an unknown preset or knob."""
+        return knobs(self.noise.preset, dict(self.noise.model_extra or {}))
+
+    def plan(self) -> FlightPlan:
+        """Return the pattern as the vehicle flies it."""
+        flight = self.flight
+        return FlightPlan(
+            (flight.start_east_m, flight.start_north_m),
+            flight.heading_deg,
+            flight.lanes,
+            flight.lane_m,
+            flight.gap_m,
+            flight.height_m,
+            flight.speed_mps,
+            flight.gimbal_pitch_deg,
+        )
+
+    def place(self) -> Origin:
+        """Return where on Earth it is."""
+        return Origin(
+            self.origin.lat_deg, self.origin.lon_deg, self.origin.amsl_m, self.origin.geoid_m
+        )
+
+    def camera_file(self) -> Path:
+        """Return the calibration file of the camera."""
+        return CALIBRATION / "cameras" / f"{self.camera.calibration}.toml"
+
+    def camera_model(self) -> CameraModel:
+        """Load the camera.  Raises CalibrationError."""
+        return CameraModel.load(self.camera_file())
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Read a scenario, by the name of a shipped one or by its path.
+
+    Raises:
+        ScenarioError: It is missing, is no TOML, or says what cannot be; the message names the key.
+    """
+    path = Path(name_or_path)
+    if not path.suffix:
+        path = SHIPPED / f"{name_or_path}.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
+        raise ScenarioError(
+            f"cannot read scenario {path}: {error.strerror}; shipped are: {known}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path} is no TOML: {error}") from error
+    try:
+        scenario = Scenario.model_validate(table)
+        scenario.knobs()
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ScenarioError(
+            f"{path}: key {key!r}: {first['msg']} (value {first['input']!r})"
+        ) from error
+    except ValueError as error:
+        raise ScenarioError(f"{path}: key 'noise': {error}") from error
+    return scenario
