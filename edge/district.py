@@ -17,7 +17,7 @@ from edge.patrol.grid import Grid
 from edge.patrol.incidents import Incidents
 from edge.patrol.rules import RuleBook, Rules
 from edge.patrol.zones import Zones
-from edge.records import Detection, Frame, Pose, Sighting
+from edge.records import Detection, Frame, MonoNs, Pose, Sighting
 from edge.settings import Settings
 
 INCIDENTS_FILE = "incidents.json"
@@ -39,18 +39,48 @@ class District:
         return self.locators[frame.camera_id].locate(detections, frame, pose)
 
 
-def open_district(settings: Settings, pose: Pose, new_id: Callable[[], bytes]) -> District:
+def open_district(
+    settings: Settings, pose: Pose, utc_ns: int | None, new_id: Callable[[], bytes]
+) -> District:
     """Open the district where the first pose is, with the incidents of earlier flights."""
     patrol = settings.patrol
     plane = load_or_create_origin(patrol.state_dir, patrol.district, (pose.lat_deg, pose.lon_deg))
     incidents = Incidents(patrol.association, new_id)
-    snapshot.load(patrol.state_dir / INCIDENTS_FILE, incidents, pose.mono_ns)
+    snapshot.load(
+        patrol.state_dir / INCIDENTS_FILE,
+        incidents,
+        pose.mono_ns,
+        utc_ns=utc_ns,
+        plane=_name_of(plane),
+    )
     return District(
         plane=plane,
         locators={camera.id: _locator(camera, patrol, plane) for camera in patrol.camera},
         rules=Rules(rule_book(patrol, plane)),
         incidents=incidents,
     )
+
+
+def save_incidents(
+    settings: Settings, district: District, mono_ns: MonoNs, utc_ns: int | None
+) -> None:
+    """Write the incidents to the state folder.
+
+    Raises:
+        SkywhistleError: The disk refuses.
+    """
+    snapshot.save(
+        settings.patrol.state_dir / INCIDENTS_FILE,
+        district.incidents,
+        mono_ns,
+        utc_ns=utc_ns,
+        plane=_name_of(district.plane),
+    )
+
+
+def _name_of(plane: LocalPlane) -> str:
+    """Name a plane by its origin: incidents kept in another plane are of no use in this one."""
+    return f"{plane.origin_lat_deg:.9f},{plane.origin_lon_deg:.9f}"
 
 
 def rule_book(patrol: PatrolConfig, plane: LocalPlane) -> RuleBook:

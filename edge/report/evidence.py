@@ -39,7 +39,6 @@ class EvidenceRef:
 
     path: Path
     hash8: bytes  # first 8 bytes of its SHA-256: what the alert carries
-    is_new: bool = True  # False: the same picture was stored, and sent, before
 
 
 class NoEvidence(Enum):
@@ -51,12 +50,6 @@ class NoEvidence(Enum):
     DISK = "disk"  # could not be written
 
 
-@dataclass(slots=True)
-class _Kept:
-    score: float
-    image_bgr: ImageArray
-
-
 class EvidenceKeeper:
     """Crops of the best looks, and the folder of pictures with its budget.
 
@@ -66,7 +59,7 @@ class EvidenceKeeper:
 
     def __init__(self, config: EvidenceConfig) -> None:
         self._config = config
-        self._crops: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._crops: OrderedDict[bytes, ImageArray] = OrderedDict()
         self._files: OrderedDict[Path, int] = OrderedDict()  # oldest first: size in bytes
         self.crops_dropped = 0
         self.files_dropped = 0
@@ -74,19 +67,17 @@ class EvidenceKeeper:
             self._files.update(_scan(config.folder))
 
     def offer(self, incident_id: bytes, frame: Frame, sighting: Sighting) -> bool:
-        """Keep the crop if this look has the best score of its incident so far.
+        """Keep the crop of what the caller takes for the incident's best look so far.
 
         Returns:
             Whether it was kept.  The frame itself is never kept.
         """
-        score = sighting.detection.score
-        kept = self._crops.get(incident_id)
-        if not self._config.enabled or (kept is not None and kept.score >= score):
+        if not self._config.enabled:
             return False
         crop = crop_with_margin(frame.image_bgr, sighting.detection.box_xyxy_px)
         if crop is None:
             return False
-        self._crops[incident_id] = _Kept(score, crop)
+        self._crops[incident_id] = crop
         self._crops.move_to_end(incident_id)
         if len(self._crops) > _CROPS_MAX:
             self._crops.popitem(last=False)
@@ -97,16 +88,16 @@ class EvidenceKeeper:
         """Compress the incident's crop into the folder; the oldest pictures make way."""
         if not self._config.enabled:
             return NoEvidence.DISABLED
-        kept = self._crops.get(incident_id)
-        if kept is None:
+        crop = self._crops.get(incident_id)
+        if crop is None:
             return NoEvidence.NO_CROP
-        picture = webp_within(kept.image_bgr, int(self._config.max_kb * 1024))
+        picture = webp_within(crop, int(self._config.max_kb * 1024))
         if picture is None:
             return NoEvidence.TOO_LARGE
         digest = hashlib.sha256(picture).digest()[:8]
         path = self._config.folder / f"{incident_id.hex()}-{digest.hex()}.webp"
         if path in self._files:
-            return EvidenceRef(path, digest, is_new=False)
+            return EvidenceRef(path, digest)
         try:
             self._make_room(len(picture))
             _write_whole(path, picture)
