@@ -10,14 +10,13 @@ import typer
 from rich.console import Console
 
 from edge.cli.progress import progress_bar
+from edge.cli.shipped import DEMO_FLIGHT, config_for
 from edge.cli.signals import os_utc_ns
 from edge.records import Frame, Tick
 
 if TYPE_CHECKING:
     from edge.capture.recording import RecordedFlight
     from edge.cli.results import Summary
-
-DEMO_FLIGHT = Path(__file__).resolve().parents[2] / "sim" / "flights" / "demo"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,7 +55,7 @@ def _fly(recorded: RecordedFlight, out: Path, console: Console) -> Summary:
     from edge.desk.receiver import CommittedAlert
     from edge.replay import replay_settings
 
-    settings = replay_settings(recorded, out)
+    settings = replay_settings(recorded, out, config_for(recorded))
     with progress_bar(console) as progress:
         task = progress.add_task("patrol", total=recorded.n_frames())
 

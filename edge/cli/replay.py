@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from edge.cli.progress import progress_bar
+from edge.cli.shipped import config_for
 from edge.records import Frame, Tick
 
 
@@ -32,7 +33,7 @@ def replay(
     console = Console(stderr=True)
     recorded = open_flight(flight)
     fresh_folder(out)
-    settings = replay_settings(recorded, out, config, model)
+    settings = replay_settings(recorded, out, config or config_for(recorded), model)
     with progress_bar(console) as progress:
         task = progress.add_task(recorded.spec.name, total=recorded.n_frames())
 

@@ -97,3 +97,25 @@ def _address(text: str, default_port: int) -> tuple[str | None, int]:
     if not host or not port.isdecimal():
         raise ScenarioError(f"{text!r}: give host:port")
     return host, int(port)
+
+
+@sim.command()
+def record(
+    scenario: str = typer.Argument(..., help="A scenario's name (demo) or TOML file."),
+    seed: int = typer.Option(..., help="Of the district and of all that goes wrong on the way."),
+    out: Path = typer.Option(..., help="The flight folder to write."),
+) -> None:
+    """Fly a scenario, draw what its camera sees, and write a flight folder with its truth."""
+    from edge.cli.progress import progress_bar
+    from sim.record import record as fly
+    from sim.scenario import load_scenario
+
+    console = Console(stderr=True, highlight=False)
+    loaded = load_scenario(scenario)
+    with progress_bar(console) as progress:
+        task = progress.add_task(f"{loaded.name} {seed}", total=None)
+        counts = fly(
+            loaded, seed, out, lambda done, of: progress.update(task, completed=done, total=of)
+        )
+    told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
+    console.print(f"{out}: {told}")
