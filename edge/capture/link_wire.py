@@ -20,6 +20,7 @@ from edge.errors import TelemetryError
 
 _READ_BYTES = 65535
 _CONNECT_TIMEOUT_S = 3.0
+_RECEIVE_BUFFER_BYTES = 1 << 20
 
 
 class Wire(Protocol):
@@ -47,6 +48,8 @@ class UdpWire:
 
     def __init__(self, host: str, port: int, is_server: bool) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # Some seconds of telemetry may wait while another process has the CPU.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         self._is_server = is_server
         self._last_from: tuple[str, int] | None = None
         self._peer: tuple[str, int] | None = None

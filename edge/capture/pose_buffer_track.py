@@ -72,8 +72,8 @@ class Track(Generic[V]):
         """Return the indices of the samples around an instant; (last, last) just past the newest.
 
         Returns:
-            (i, i + 1) with times_ns[i] <= time_ns < times_ns[i + 1], (i, i) where the instant is
-            the newest sample's or at most one nominal interval past it, else the reason.
+            (i, i + 1) with times_ns[i] < time_ns < times_ns[i + 1], (i, i) where the instant is
+            that sample's or at most one nominal interval past the newest, else the reason.
         """
         times_ns = self.times_ns
         after = bisect_right(times_ns, time_ns)
@@ -84,6 +84,8 @@ class Track(Generic[V]):
             if time_ns - times_ns[-1] > beyond_ns:
                 return NoPose.STALE_POSE
             return after - 1, after - 1
+        if time_ns == times_ns[after - 1]:
+            return after - 1, after - 1  # the sample itself, whatever hole comes behind it
         hole_ns = times_ns[after] - times_ns[after - 1]
         if hole_ns > max(GAP_INTERVALS * self.nominal_ns(), GAP_FLOOR_S * 1e9):
             return NoPose.GAP

@@ -17,9 +17,11 @@ from edge.errors import TelemetryError
 _KEPT = 64
 _WINDOW_S = 5.0
 _MIN_SAMPLES = 3
+_BURST_S = 0.1
 # A message counts as granted at this share of its rate: autopilots round to their scheduler.
 ENOUGH = 0.6
 FIRST_WAIT_S = 2.0
+_LOOK_AGAIN_S = 0.5  # what was granted may be lost by a reboot
 LONGEST_WAIT_S = 30.0
 # So many requests by 511 without data, then REQUEST_DATA_STREAM beside it.
 FALLBACK_AFTER = 3
@@ -64,9 +66,10 @@ class RateMeter:
         newest = [ns for ns in arrivals if now_mono_ns - ns <= _WINDOW_S * 1e9]
         if len(newest) < _MIN_SAMPLES:  # a slow message: its last few, whatever they took
             newest = list(arrivals)[-_MIN_SAMPLES:]
-        mean_s = (newest[-1] - newest[0]) * _NS / (len(newest) - 1)
+        # Three in a burst are no rate yet: a burst counts as if it had taken a moment.
+        mean_s = max((newest[-1] - newest[0]) * _NS, _BURST_S) / (len(newest) - 1)
         silent_s = (now_mono_ns - newest[-1]) * _NS
-        if mean_s <= 0.0 or silent_s > max(1.0, 3.0 * mean_s):
+        if silent_s > max(1.0, 3.0 * mean_s):
             return 0.0
         return 1.0 / mean_s
 
@@ -155,7 +158,7 @@ class RateAsker:
                 continue
             if meter.rate_hz(name, now_mono_ns) >= ENOUGH * wish.rate_hz:
                 wish.asked = 0
-                wish.next_mono_ns = now_mono_ns + int(FIRST_WAIT_S * 1e9)
+                wish.next_mono_ns = now_mono_ns + int(_LOOK_AGAIN_S * 1e9)
                 continue
             interval_us = max(1, round(1e6 / wish.rate_hz))
             requests.append(IntervalRequest(name, wish.message_id, interval_us))

@@ -33,8 +33,8 @@ def listened(seconds: int, drift: float = 0.0, delay_ms: float = 2.0, seed: int 
     return clock
 
 
+@settings(deadline=None, max_examples=15)
 @given(st.floats(-200e-6, 200e-6), st.integers(0, 5))
-@settings(max_examples=15)
 def test_the_smallest_delays_find_the_offset_through_drift(drift: float, seed: int) -> None:
     """Arrival maps to within the stated sigma although each message is late by chance."""
     clock = listened(60, drift, seed=seed)
@@ -97,13 +97,13 @@ def test_the_wrap_at_49_days_is_no_reboot() -> None:
     """`time_boot_ms` that starts again at 2³² goes on as if nothing had happened."""
     clock = BootClock()
     first = BOOT_WRAP_MS - 5_000
-    for n in range(200):
+    for n in range(105):
         boot_ns, event = clock.hear((first + n * 50) % BOOT_WRAP_MS, OFFSET + n * 50 * MS)
         assert event is ClockEvent.RUNS
         assert boot_ns == (first + n * 50) * MS
     assert clock.restarts == 0
-    late_ns, event = clock.hear(BOOT_WRAP_MS - 10, OFFSET + 200 * 50 * MS)
-    assert (late_ns, event) != (None, ClockEvent.RESTARTED)
+    late_ns, event = clock.hear(BOOT_WRAP_MS - 10, OFFSET + 105 * 50 * MS)
+    assert (late_ns, event) == ((BOOT_WRAP_MS - 10) * MS, ClockEvent.RUNS)
 
 
 def test_a_reboot_is_noticed_and_one_straggler_is_not_one() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.capture.gimbal import (
@@ -88,6 +88,7 @@ def flown(commanded: Quaternion, is_servo: bool, tilt_deg: float) -> GimbalKind:
     return estimator.kind()
 
 
+@settings(deadline=None)
 @given(st.floats(-90.0, 10.0), st.floats(-180.0, 180.0), st.booleans())
 def test_the_kind_shows_in_what_holds_still(
     pitch_deg: float, yaw_deg: float, is_servo: bool

@@ -278,16 +278,17 @@ def test_statustexts_are_bounded_paced_and_optional(
 def test_a_probe_reports_what_it_heard() -> None:
     """What `check` prints comes from the wire: heartbeat, type, rates, streams; or why not."""
     server = TcpPeer()
-    config = AutopilotConfig(url=f"tcp:127.0.0.1:{server.port}", rates_hz=RATES)
+    wishes = {"ATTITUDE": 5.0, "GLOBAL_POSITION_INT": 5.0}
+    config = AutopilotConfig(url=f"tcp:127.0.0.1:{server.port}", rates_hz=wishes)
     try:
-        probe = probe_autopilot(config, 1.5)
+        probe = probe_autopilot(config, 2.0)
     finally:
         server.close()
     assert probe.heartbeat
     assert probe.error is None
     assert probe.vehicle_type == "QUADROTOR"
     assert probe.firmware.startswith("ARDUPILOTMEGA")
-    assert probe.asked_hz == RATES
+    assert probe.asked_hz == wishes
     assert probe.missing == ()
     assert len(probe.streams) == 2
     silent = probe_autopilot(AutopilotConfig(url="udpin:127.0.0.1:0"), 0.3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
@@ -13,6 +13,7 @@ from tests.unit.capture.mavlink_peer import ALL, heartbeat, message_of, packed
 plain_noise = st.binary(max_size=40).map(lambda noise: noise.translate(None, b"\xfd\xfe"))
 
 
+@settings(deadline=None)
 @given(st.lists(plain_noise, min_size=1, max_size=12), st.lists(st.integers(1, 60), min_size=1))
 def test_every_frame_is_found_among_noise_however_it_is_cut(
     noises: list[bytes], sizes: list[int]
@@ -29,6 +30,7 @@ def test_every_frame_is_found_among_noise_however_it_is_cut(
     assert cutter.counts.bad_crc == 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_any_bytes_at_all_are_survived(data: bytes) -> None:
     """Garbage of any kind ends in counts, and a datagram behind it is still read."""
@@ -38,6 +40,7 @@ def test_any_bytes_at_all_are_survived(data: bytes) -> None:
     assert len(good) == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_garbage_on_a_stream_delays_and_does_not_deafen(data: bytes) -> None:
     """Behind garbage that looks like the start of a frame the good frames come within a few."""
@@ -47,6 +50,7 @@ def test_garbage_on_a_stream_delays_and_does_not_deafen(data: bytes) -> None:
     assert len(found) >= 60 - 300 // len(packed(heartbeat())) - 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 33), st.integers(1, 255))
 def test_a_flipped_bit_is_never_read_as_data(boot_ms: int, at: int, flip: int) -> None:
     """A frame with a damaged byte does not come out."""

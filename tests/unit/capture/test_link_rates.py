@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.capture.link_frames import MESSAGE_IDS
@@ -22,6 +22,7 @@ MS = 1_000_000
 S = 1_000_000_000
 
 
+@settings(deadline=None)
 @given(st.floats(0.2, 100.0), st.integers(0, 10**18))
 def test_a_steady_message_has_its_rate(rate_hz: float, start_ns: int) -> None:
     """From twice in ten seconds to a hundred a second the measured rate is the real one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edge.capture.pose_buffer import Fix, PoseBuffer, Turn
@@ -46,6 +46,7 @@ def filled(steps_ms: list[int], lat_deg: float = 31.5, lon_deg: float = 120.3) -
     return poses
 
 
+@settings(deadline=None)
 @given(quaternion, quaternion, fraction)
 def test_slerp_divides_the_angle_in_the_ratio_of_the_times(
     start: Quaternion, end: Quaternion, at: float
@@ -59,6 +60,7 @@ def test_slerp_divides_the_angle_in_the_ratio_of_the_times(
         assert angle_between_rad(between, flipped) < 1e-6
 
 
+@settings(deadline=None)
 @given(quaternion, st.tuples(speed, speed, speed), fraction)
 def test_slerp_is_exact_on_constant_rotation(
     start: Quaternion, deg_per_s: tuple[float, float, float], at: float
@@ -70,6 +72,7 @@ def test_slerp_is_exact_on_constant_rotation(
     assert angle_between_rad(slerp(start, end, at), truth) < 1e-6
 
 
+@settings(deadline=None)
 @given(angle, st.floats(-1.5, 1.5), angle, angle)
 def test_euler_angles_chain_yaw_then_pitch_then_roll(
     roll: float, pitch: float, yaw: float, more_yaw: float
@@ -82,6 +85,7 @@ def test_euler_angles_chain_yaw_then_pitch_then_roll(
     )
 
 
+@settings(deadline=None)
 @given(st.tuples(speed, speed, speed), st.floats(-70.0, 70.0), st.floats(-180.0, 180.0), fraction)
 def test_hermite_is_exact_on_constant_velocity(
     velocity: tuple[float, float, float], lat_deg: float, lon_deg: float, at: float
@@ -109,6 +113,7 @@ def test_hermite_is_exact_on_constant_velocity(
     assert math.isclose(motion.fix.above_home_m, 40.0 - down * seconds, abs_tol=1e-6)
 
 
+@settings(deadline=None)
 @given(speed, speed, speed, speed, st.floats(0.01, 1.0))
 def test_hermite_is_exact_on_cubics(a: float, b: float, c: float, d: float, dt_s: float) -> None:
     """Any cubic is reproduced from its ends and its slopes there."""
@@ -123,6 +128,7 @@ def test_hermite_is_exact_on_cubics(a: float, b: float, c: float, d: float, dt_s
     assert math.isclose(middle, value(dt_s / 2), abs_tol=1e-9)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 2000), min_size=2, max_size=60),
     st.integers(-1000, 130_000),
