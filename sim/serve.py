@@ -64,7 +64,7 @@ class ServeOptions:
     loop: bool = False
     early_ack: bool = False
     drift_ppm: float = 20.0
-    seed: int | None = None  # for a scenario that is recorded first; None: the scenario's own
+    seed: int | None = None  # of a scenario that is recorded first; None: 1, or as shipped
     cache_dir: Path | None = None
     progress: Callable[[str], None] = log.info
     status: Callable[[ServeStatus], None] | None = None
@@ -76,7 +76,9 @@ class ServeOptions:
             raise ScenarioError(f"start delay must not be negative, got {self.start_delay_s}")
         served = {Announce.RTP: self.rtp_host, Announce.RTSP: self.rtsp_host, Announce.NONE: ""}
         if served[self.announce] is None:
-            raise ScenarioError(f"cannot announce {self.announce.value}: it is not served")
+            raise ScenarioError(
+                f"cannot announce {self.announce.value}: not served; announce none, or serve it"
+            )
 
 
 class ServedFlight:

@@ -14,8 +14,11 @@ from edge.errors import MissingExtraError, ScenarioError
 SHIPPED_FLIGHTS = Path(__file__).parent / "flights"
 SHIPPED_SCENARIOS = Path(__file__).parent / "scenarios"
 
-# Records a scenario (its file, a seed or none for its own) into an empty folder.
-Recorder = Callable[[Path, "int | None", Path, Callable[[str], None]], None]
+DEFAULT_SEED = 1
+_TELLS = 10  # how often a recording tells of its progress
+
+# Records a scenario (its file, a seed) into an empty folder, telling of its progress.
+Recorder = Callable[[Path, int, Path, Callable[[str], None]], None]
 
 
 def find_flight(
@@ -27,14 +30,18 @@ def find_flight(
 ) -> Path:
     """Return the flight folder for a folder, a shipped flight's name or a scenario.
 
+    A seed asks for a scenario: a shipped flight of the same name has its own.
+
     Raises:
         MissingExtraError: The scenario has to be recorded, and the simulator is not installed.
         ScenarioError: There is no such flight or scenario.
     """
-    for folder in (Path(scenario), SHIPPED_FLIGHTS / str(scenario)):
+    shipped = [SHIPPED_FLIGHTS / str(scenario)] if seed is None else []
+    for folder in (Path(scenario), *shipped):
         if (folder / "flight.toml").is_file():
             return folder
     path = _scenario_file(scenario)
+    seed = DEFAULT_SEED if seed is None else seed
     kept = _cached(path, seed, cache_dir or _default_cache())
     if not (kept / "flight.toml").is_file():
         progress(f"recording {path.stem} into {kept}, once")
@@ -60,19 +67,18 @@ def _default_cache() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "skywhistle" / "flights"
 
 
-def _cached(scenario: Path, seed: int | None, cache_dir: Path) -> Path:
+def _cached(scenario: Path, seed: int, cache_dir: Path) -> Path:
     """Name the cache's folder by what the flight follows from: the scenario, seed, simulator."""
     digest = hashlib.sha256(scenario.read_bytes())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    seed_text = "own" if seed is None else str(seed)
-    return cache_dir / f"{scenario.stem}-{seed_text}-{digest.hexdigest()[:12]}"
+    return cache_dir / f"{scenario.stem}-{seed}-{digest.hexdigest()[:12]}"
 
 
 def _record_whole(
     recorder: Recorder,
     scenario: Path,
-    seed: int | None,
+    seed: int,
     kept: Path,
     progress: Callable[[str], None],
 ) -> None:
@@ -87,14 +93,18 @@ def _record_whole(
         out_dir.rename(kept)
 
 
-def _simulate(
-    scenario: Path, seed: int | None, out_dir: Path, progress: Callable[[str], None]
-) -> None:
+def _simulate(scenario: Path, seed: int, out_dir: Path, progress: Callable[[str], None]) -> None:
     try:
         from sim.record import record
+        from sim.scenario import load_scenario
     except ImportError as error:
         raise MissingExtraError(
             f"recording a scenario needs the extra `skywhistle[sim]` ({error}); a flight that is "
             f"recorded already can be served without it"
         ) from error
-    record(scenario, seed, out_dir, progress)
+
+    def tell(done: int, total: int) -> None:
+        if done * _TELLS // total != (done - 1) * _TELLS // total:
+            progress(f"recorded {done} of {total} frames")
+
+    record(load_scenario(scenario), seed, out_dir, tell)

@@ -25,6 +25,7 @@ class GroundLink:
         self.intervals = Intervals()
         self.heard: set[tuple[int, int]] = set()  # who has sent a heartbeat here
         self.sent = 0
+        self._is_datagram = url.startswith("udp")
         self._encoders: dict[tuple[int, int], mavlink2.MAVLink] = {}
         self._open()
 
@@ -36,8 +37,7 @@ class GroundLink:
                 f"cannot open the MAVLink link {self.url!r}: {error}; expected for example "
                 f"udpout:127.0.0.1:14550"
             ) from error
-        self._parser = mavlink2.MAVLink(None)
-        self._parser.robust_parsing = True
+        self._parser = _parser()
 
     def close(self) -> None:
         self._connection.close()
@@ -81,5 +81,13 @@ class GroundLink:
                 break  # the far end went away; it may come back
             if not data:
                 break
+            if self._is_datagram:  # whole frames each: what is broken must not eat the next
+                self._parser = _parser()
             messages += self._parser.parse_buffer(data) or []
         return [message for message in messages if message.get_type() != "BAD_DATA"]
+
+
+def _parser() -> mavlink2.MAVLink:
+    parser = mavlink2.MAVLink(None)
+    parser.robust_parsing = True
+    return parser

@@ -14,6 +14,7 @@ from sim.wire_gst import bus_error, load_gst, load_rtsp_server
 MAX_QUEUED = 60  # access units; beyond, whole groups of pictures are dropped and counted
 _CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
 _PAY = f"appsrc name=feed is-live=true format=time caps={_CAPS} ! rtph264pay name=pay0 pt=96 "
+_RTCP_NS = 1_000_000_000  # between sender reports; the default of 5 s is long to wait for a time
 _MTU = 1200  # bytes; passes most radio links and tunnels in one piece
 
 
@@ -44,15 +45,15 @@ class _Feed:
         self.dropped = 0
         self._gst = load_gst()
         self._source = source
-        self._wants_key = True
+        self._wants_key, self._has_begun = True, False
 
     def push(self, unit: AccessUnit) -> None:
         if self._source.get_property("current-level-buffers") >= MAX_QUEUED:
             self._wants_key = True
         if self._wants_key and not unit.is_key:
-            self.dropped += 1
+            self.dropped += self._has_begun  # what came before its first picture is no loss
             return
-        self._wants_key = False
+        self._wants_key, self._has_begun = False, True
         flags = self._gst.BufferCopyFlags
         buffer = unit.buffer.copy_region(flags.MEMORY | flags.FLAGS, 0, unit.buffer.get_size())
         # The pipelines run on the system clock, which is mono_ns.
@@ -127,14 +128,19 @@ class RtspOutput:
 
 @cache
 def _exact_media(rtsp: Any) -> Any:
-    """Return a media type whose RTCP maps to NTP the buffers' own stamps.
+    """Return a media type whose RTCP comes often and maps to NTP the buffers' own stamps.
 
-    GStreamer's default is the instant of sending, some 20 ms later.
+    GStreamer's default is the instant of sending, some 20 ms later, every 5 s.
     """
+
+    def report_often(_rtpbin: Any, element: Any) -> None:
+        if element.get_factory().get_name() == "rtpsession":
+            element.set_property("rtcp-min-interval", _RTCP_NS)
 
     class ExactMedia(rtsp.RTSPMedia):  # type: ignore[misc]
         def do_setup_rtpbin(self, rtpbin: Any) -> bool:
             rtpbin.set_property("rtcp-sync-send-time", False)
+            rtpbin.connect("element-added", report_often)
             return True
 
     return ExactMedia

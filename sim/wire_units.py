@@ -12,6 +12,7 @@ from sim.wire_gst import bus_error, load_gst
 
 MAX_KEYFRAME_GAP_S = 2.0  # so long a late joiner may wait for a picture
 _UNITS_AHEAD = 8  # read from the file before they are wanted
+_QUALITY = 22  # of x264, constant: little is lost over what the recording's encoder lost
 _PULL_NS = 200_000_000
 _STUCK_PULLS = 50  # 10 s without a unit and without an error
 
@@ -69,14 +70,14 @@ def needs_encoding(facts: VideoFacts, rate_hz: float) -> bool:
     return facts.is_reordered or facts.longest_keyframe_gap > MAX_KEYFRAME_GAP_S * rate_hz
 
 
-def access_units(path: Path, facts: VideoFacts, rate_hz: float, encode: bool) -> Iterator[Any]:
+def access_units(path: Path, rate_hz: float, encode: bool) -> Iterator[Any]:
     """Yield the `Gst.Sample` of each frame in order, a key frame with its parameter sets."""
     launch = _DEMUX.format(path=path)
     if encode:
         launch += (
             "h264parse ! avdec_h264 ! videoconvert ! video/x-raw,format=I420 ! "
             f"x264enc tune=zerolatency speed-preset=superfast key-int-max={max(1, round(rate_hz))} "
-            f"bitrate={max(500, round(facts.bitrate_bps * 1.5 / 1000))} ! "
+            f"pass=qual quantizer={_QUALITY} ! "
         )
     yield from _samples(path, launch + _UNITS)
 

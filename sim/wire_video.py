@@ -17,6 +17,7 @@ from sim.wire_units import access_units, needs_encoding, scan_video
 log = logging.getLogger(__name__)
 
 _HOLD_S = 0.2  # between repeats of the first picture while the vehicle waits
+_LEAST_STEP_NS = 1_000_000
 _TURN_S = 0.05  # longest wait without looking at the stop
 
 
@@ -44,6 +45,7 @@ class VideoFeed:
         self.outputs: list[VideoOutput] = []
         self._gst = load_gst()
         self._clock, self._latency_ns = clock, round(latency_s * 1e9)
+        self._last_stamp_ns = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wire-video", daemon=True)
 
@@ -79,9 +81,7 @@ class VideoFeed:
             self.failure = error
 
     def _fly(self, lap: int) -> None:
-        units = access_units(
-            self.camera.video, self.facts, self.rate_hz, encode=self.is_encoded_anew
-        )
+        units = access_units(self.camera.video, self.rate_hz, encode=self.is_encoded_anew)
         try:
             # A damaged file may give fewer frames the second time; what it gives keeps its time.
             for captured_us, sample in zip(self.camera.captured_us, units, strict=False):
@@ -98,7 +98,9 @@ class VideoFeed:
             self._stop.wait(_HOLD_S)
 
     def _send(self, sample: Any, captured_us: int, lap: int) -> bool:
-        stamp_ns = self._clock.mono_ns(captured_us, lap) + self._latency_ns
+        # Recorded times jitter; stamps grow all the same, as a camera's do.
+        due_ns = self._clock.mono_ns(captured_us, lap) + self._latency_ns
+        stamp_ns = self._last_stamp_ns = max(due_ns, self._last_stamp_ns + _LEAST_STEP_NS)
         while (ahead_s := (stamp_ns - time.monotonic_ns()) / 1e9) > 0:
             if self._stop.wait(min(ahead_s, _TURN_S)):
                 return False

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
-from wire_flights import read_index
+
+from tests.wire_flights import read_index
 
 OWN = (1, 191)
 
