@@ -82,6 +82,7 @@ class BootClock:
 
     def _start_over(self) -> None:
         self._last_boot_ns: int | None = None
+        self._last_mono_ns = 0
         self._epoch_ms = 0
         self._suspects = 0
         self._bins: deque[tuple[int, int, int]] = deque()  # bin, boot_ns, smallest offset
@@ -130,9 +131,14 @@ class BootClock:
         if ahead_ns < REBOOT_BACK_MS * _MS:
             return True  # counts on, however late it comes: a burst after a stall
         late_ns = received_mono_ns - boot_ns - self._line.offset(boot_ns)
-        return abs(late_ns) <= CLOCK_JUMP_S * 1e9
+        if late_ns > CLOCK_JUMP_S * 1e9:
+            # Late, or counted anew since we last heard it: then it counts no more than since then.
+            silent_ns = received_mono_ns - self._last_mono_ns
+            return boot_ns > silent_ns + REBOOT_BACK_MS * _MS
+        return late_ns >= -CLOCK_JUMP_S * 1e9
 
     def _note(self, boot_ns: int, received_mono_ns: int) -> None:
+        self._last_mono_ns = received_mono_ns
         if self._last_boot_ns is None or boot_ns > self._last_boot_ns:
             self._last_boot_ns = boot_ns
             self._epoch_ms = boot_ns // _MS // BOOT_WRAP_MS * BOOT_WRAP_MS
