@@ -111,8 +111,8 @@ def choose_decoder(gst: Any, codec: str, banned: AbstractSet[str] = frozenset())
 
 
 def decoding_chain(codec: str, decoder: Decoder, is_rtp: bool) -> str:
-    """Describe what stands between a pad with `codec` and raw video."""
-    depay = f"{_DEPAYLOADERS[codec]} ! " if is_rtp else ""
+    """Describe what stands between a pad with `codec` and raw video; RTP begins with `depay`."""
+    depay = f"{_DEPAYLOADERS[codec]} name=depay ! " if is_rtp else ""
     return f"{depay}{_PARSERS[codec]} ! {decoder.description}"
 
 

@@ -18,9 +18,9 @@ from edge.capture.gstreamer_decoders import (
     csi_head,
     decoding_chain,
 )
-from edge.capture.gstreamer_recipes import Recipe
+from edge.capture.gstreamer_recipes import CODECS, Recipe
 from edge.capture.gstreamer_time import StreamTime
-from edge.capture.rtp import shares_clock
+from edge.capture.rtp import ends_picture, shares_clock, starts_picture
 from edge.capture.video_records import Picture, without_password
 from edge.errors import VideoError
 from edge.records import ImageArray
@@ -70,6 +70,8 @@ class Pipeline:
         self._banned = banned
         self._packet_seen = packet_seen
         self._plug_error: str | None = None
+        self._codec = recipe.codec or ""
+        self._has_joined = False
         # (pts, index, mono ns) of what left the decoder and was not yet seen at the sink.
         self._decoded: deque[tuple[int, int, int]] = deque(maxlen=IN_FLIGHT)
         self._n_decoded = 0
@@ -108,6 +110,8 @@ class Pipeline:
         self._probe(pipeline, "tail", "sink", self._left_decoder)
         if recipe.sniffs_rtp:
             self._probe(pipeline, "packets", "src", self._packet)
+        if recipe.codec is not None:
+            self._probe(pipeline, "depay", "sink", self._join)
         return pipeline
 
     def _probe(self, pipeline: Any, element: str, pad_name: str, callback: PadCallback) -> None:
@@ -150,6 +154,9 @@ class Pipeline:
             return
         self.decoder = decoder.element
         pipeline.add(chain)
+        if is_rtp and codec in CODECS:
+            self._codec = codec
+            self._probe(pipeline, "depay", "sink", self._join)
         if not chain.link(tail) or pad.link(chain.get_static_pad("sink")) != gst.PadLinkReturn.OK:
             self._plug_error = f"its {codec} stream does not link to {decoder.element}"
             return
@@ -186,6 +193,16 @@ class Pipeline:
             return self._gst.PadProbeReturn.OK
         self._let_go.pop("packets", None)
         return self._gst.PadProbeReturn.REMOVE
+
+    def _join(self, _pad: Any, info: Any) -> Any:
+        """Let RTP packets through from the first that begins a picture, or follows one's end."""
+        gst = self._gst
+        packet = info.get_buffer().extract_dup(0, PACKET_HEAD_BYTES)
+        if self._has_joined or starts_picture(packet, self._codec):
+            self._let_go.pop("depay", None)
+            return gst.PadProbeReturn.REMOVE
+        self._has_joined = ends_picture(packet)
+        return gst.PadProbeReturn.DROP
 
     def pull(self, timeout_s: float) -> Picture | None:
         """Wait for a picture at the sink."""

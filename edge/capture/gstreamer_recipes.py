@@ -93,8 +93,9 @@ def _rtsp(url: str, jitter_ms: int) -> Recipe:
         "rtspsrc name=head",
         properties={
             "location": url,
-            "latency": jitter_ms,  # its default is 2000
-            "drop-on-latency": True,
+            # Its default is 2000.  Not drop-on-latency: that loses the first pictures, which arrive
+            # while the jitter buffer still waits for its first deadline.
+            "latency": jitter_ms,
             "timeout": RTSP_UDP_PATIENCE_US,
             "tcp-timeout": TCP_PATIENCE_US,
             # GStreamer 1.22 and later: the sender's NTP time travels with each picture.
@@ -108,7 +109,7 @@ def _rtp(parts: SplitResult, encoding: str, jitter_ms: int, guess: str) -> Recip
     caps = _RTP_CAPS.format(name=codec.upper())
     return Recipe(
         f'udpsrc name=packets {_udp_listen(parts)} caps="{caps}" '
-        f"! rtpjitterbuffer name=head latency={jitter_ms} drop-on-latency=true",
+        f"! rtpjitterbuffer name=head latency={jitter_ms}",
         codec=codec,
         sniffs_rtp=encoding == "auto",
     )

@@ -47,6 +47,36 @@ def encoding_of_rtp(packet: bytes) -> str | None:
     return "h264" if first & 0x1F in _H264_TYPES else None
 
 
+def starts_picture(packet: bytes, codec: str) -> bool:
+    """Whether an RTP packet is the first of a picture: its headers, or its topmost slice.
+
+    Who joins midway must wait for such a packet: a key frame whose first slices are missing is
+    decoded all the same, and its upper part is green.
+    """
+    start = _payload_start(packet)
+    if start is None:
+        return False
+    unit = packet[start : start + 4].ljust(4, b"\0")
+    if codec == "h264":
+        kind = unit[0] & 0x1F
+        if kind in {1, 5}:  # a slice; first_mb_in_slice is 0, coded as a single 1 bit
+            return bool(unit[1] & 0x80)
+        if kind == 28:  # FU-A: the start bit, then the slice's own header is the indicator
+            return bool(unit[1] & 0x80) and bool(unit[2] & 0x80)
+        return kind in {6, 7, 8, 9, 24}  # SEI, SPS, PPS, AUD, STAP-A
+    kind = unit[0] >> 1 & 0x3F
+    if kind < 32:  # a slice; first_slice_segment_in_pic_flag
+        return bool(unit[2] & 0x80)
+    if kind == 49:  # FU
+        return bool(unit[2] & 0x80) and bool(unit[3] & 0x80)
+    return kind in {32, 33, 34, 35, 39, 48}  # VPS, SPS, PPS, AUD, SEI, AP
+
+
+def ends_picture(packet: bytes) -> bool:
+    """Whether an RTP packet is the last of a picture: the marker bit (RFC 6184 section 5.1)."""
+    return _payload_start(packet) is not None and bool(packet[1] & 0x80)
+
+
 def _payload_start(packet: bytes) -> int | None:
     """Where an RTP packet's payload begins; None: this is no RTP (RFC 3550 section 5.1)."""
     if len(packet) < _RTP_FIXED_BYTES or packet[0] >> 6 != 2 or 64 <= packet[1] & 0x7F <= 95:

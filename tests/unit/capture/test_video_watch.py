@@ -16,7 +16,9 @@ from edge.capture.rtp import (
     NTP_TO_UNIX_S,
     captured_from_ntp,
     encoding_of_rtp,
+    ends_picture,
     shares_clock,
+    starts_picture,
     unix_minus_mono_ns,
 )
 from edge.capture.video_records import TimeSource
@@ -126,10 +128,36 @@ def test_h265_is_told_by_its_packets(start: str) -> None:
     assert encoding_of_rtp(rtp(bytes.fromhex(start))) == "h265"
 
 
+@pytest.mark.parametrize(
+    ("codec", "start", "is_first"),
+    [
+        ("h264", "67640028", True),  # SPS
+        ("h264", "65888400", True),  # IDR slice with macroblock 0
+        ("h264", "65008884", False),  # a slice further down
+        ("h264", "7c858884", True),  # FU-A, first part of the topmost slice
+        ("h264", "7c850084", False),  # FU-A, first part of another slice
+        ("h264", "7c058884", False),  # FU-A, a middle part
+        ("h265", "40010c01", True),  # VPS
+        ("h265", "2601af80", True),  # IDR, first slice segment
+        ("h265", "26012f80", False),
+        ("h265", "620193af", True),  # FU, first part of the first segment
+        ("h265", "6201132f", False),
+    ],
+)
+def test_a_pictures_first_packet_is_known(codec: str, start: str, is_first: bool) -> None:
+    """A stream is joined at a picture's beginning, or after another's end."""
+    assert starts_picture(rtp(bytes.fromhex(start)), codec) is is_first
+    assert ends_picture(rtp(bytes.fromhex(start), kind=96 | 0x80))
+    assert not ends_picture(rtp(bytes.fromhex(start)))
+
+
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_without_an_exception(packet: bytes) -> None:
     """What arrives on a port is input from outside."""
     assert encoding_of_rtp(packet) in {None, "h264", "h265"}
+    for codec in ("h264", "h265"):
+        assert starts_picture(packet, codec) in {True, False}
+    assert ends_picture(packet) in {True, False}
 
 
 def test_rtcp_and_strangers_tell_nothing() -> None:

@@ -83,7 +83,8 @@ class Camera:
 
 
 SOURCE = (
-    "appsrc name=camera is-live=true format=time do-timestamp=true block=false max-buffers=2 "
+    "appsrc name=camera is-live=true format=time do-timestamp=true "
+    "leaky-type=downstream max-buffers=1 "
     f"caps=video/x-raw,format=BGR,width={WIDTH},height={HEIGHT},framerate={RATE_HZ}/1 "
     "! videoconvert ! video/x-raw,format=I420"
 )
