@@ -64,8 +64,10 @@ def test_rtp_is_announced_by_its_port_and_in_step(folder: Path, ground: Ground) 
     assert (stream.type, stream.uri, stream.count, stream.encoding) == (1, str(port), 1, 1)
     assert (stream.resolution_h, stream.resolution_v) == receiver.size == (WIDTH_PX, HEIGHT_PX)
     assert stream.framerate == pytest.approx(RATE_HZ, rel=0.02)
-    arrivals = [(t, index) for t, index, _ in receiver.seen]
-    assert abs(statistics.median(_ahead(ground, arrivals))) < 1.5
+    # On a busy machine a picture comes late, never early: the prompt ones show the truth.
+    ahead = _ahead(ground, [(t, index) for t, index, _ in receiver.seen])
+    assert max(ahead) < 1.5
+    assert abs(float(np.quantile(ahead, 0.9))) < 1.5
 
 
 def test_rtsp_serves_two_clients_and_tells_the_time(folder: Path, ground: Ground) -> None:
@@ -175,12 +177,10 @@ def _told(receiver: Receiver) -> list[tuple[float, int]]:
 
 def _ahead(ground: Ground, pictures: list[tuple[float, int]]) -> list[float]:
     """Return by how many frames each picture is ahead of the telemetry of its instant."""
-    attitudes = [
-        (t, index_from_yaw(message.yaw))
-        for t, message in ground.got
-        if message.get_type() == "ATTITUDE"
-    ]
-    times, indices = zip(*attitudes, strict=True)
+    attitudes = [(t, m) for t, m in ground.got if m.get_type() == "ATTITUDE"]
+    mono_from_boot_s = min(t - message.time_boot_ms / 1e3 for t, message in attitudes)
+    times = [message.time_boot_ms / 1e3 + mono_from_boot_s for _, message in attitudes]
+    indices = [index_from_yaw(message.yaw) for _, message in attitudes]
     return [
         index - float(np.interp(t - LATENCY_S, times, indices))
         for t, index in pictures
