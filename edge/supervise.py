@@ -19,7 +19,8 @@ _FIRST_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 30.0
 # A program that ran this long was well: its next restart starts from the first back-off again.
 _WELL_AFTER_S = 60.0
-_STOP_GRACE_S = 10.0
+# A flight stores an `end` for each incident that it follows: hundreds, on a slow card.
+_STOP_GRACE_S = 30.0
 _POLL_S = 0.2
 # The input is not usable: a restart would meet the same file.
 _EXIT_UNUSABLE = 2

@@ -30,6 +30,7 @@ def serve(
     announce: str = typer.Option("rtp", help="Which stream the camera announces: rtp, rtsp, none."),
     latency_s: float = typer.Option(0.12, min=0.0, max=10.0, help="Of the video."),
     wait: bool = typer.Option(True, help="Begin when a ground link asks for data."),
+    delay_s: float = typer.Option(0.0, min=0.0, help="Stand still this long before the flight."),
     loop: bool = typer.Option(False, help="Fly again and again."),
     seed: int | None = typer.Option(None, help="Of a scenario; else its own."),
 ) -> None:
@@ -65,6 +66,7 @@ def serve(
             announce=Announce(announce),
             video_latency_s=latency_s,
             wait_for_ground=wait,
+            start_delay_s=delay_s,
             loop=loop,
             seed=seed,
             progress=console.print,
