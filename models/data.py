@@ -85,7 +85,7 @@ def _repaint(rng: np.random.Generator, image: ImageArray) -> ImageArray:
         picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.1)))
     if rng.random() < 0.4:
         picture += rng.normal(0, rng.uniform(1, 7), (*picture.shape[:2], 1))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def teach_sample(

@@ -48,7 +48,7 @@ class Taught:
     weight: Tensor
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def assign(boxes: Tensor, logits: Tensor, centres: Tensor, truth: Tensor) -> Taught:
     """Give each true box its best cells.
 

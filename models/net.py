@@ -18,7 +18,7 @@ def _conv(
     )
 
 
-class _Csp(nn.Module):
+class _Csp(nn.Module):  # type: ignore[misc]
     """Half of the channels go through residual pairs of convolutions, half pass by."""
 
     def __init__(self, c_in: int, c_out: int, depth: int, residual: bool = True) -> None:
@@ -36,10 +36,10 @@ class _Csp(nn.Module):
         for pair in self.pairs:
             last = parts[-1]
             parts.append(last + pair(last) if self.residual else pair(last))
-        return self.leave(torch.cat(parts, 1))  # type: ignore[no-any-return]
+        return self.leave(torch.cat(parts, 1))
 
 
-class _Context(nn.Module):
+class _Context(nn.Module):  # type: ignore[misc]
     """Pools over growing windows, so that the coarsest cells know their surroundings."""
 
     def __init__(self, channels: int) -> None:
@@ -52,10 +52,10 @@ class _Context(nn.Module):
         parts = [self.enter(x)]
         for _ in range(3):
             parts.append(self.pool(parts[-1]))
-        return self.leave(torch.cat(parts, 1))  # type: ignore[no-any-return]
+        return self.leave(torch.cat(parts, 1))
 
 
-class _Head(nn.Module):
+class _Head(nn.Module):  # type: ignore[misc]
     """Four distances to the box's sides, in strides, and one logit a class."""
 
     def __init__(self, channels: int, n_classes: int, prior: float = 0.01) -> None:
@@ -64,7 +64,6 @@ class _Head(nn.Module):
         self.box = nn.Sequential(_conv(48, 48), nn.Conv2d(48, 4, 1))
         self.label = nn.Sequential(_conv(48, 48), nn.Conv2d(48, n_classes, 1))
         last_box, last_label = self.box[-1], self.label[-1]
-        assert isinstance(last_box.bias, Tensor) and isinstance(last_label.bias, Tensor)
         nn.init.constant_(last_box.bias, 1.5)
         # Start by calling nearly every cell empty (focal-loss prior), or the first steps explode.
         nn.init.constant_(last_label.bias, -float(torch.logit(torch.tensor(1 - prior))))
@@ -74,7 +73,7 @@ class _Head(nn.Module):
         return self.box(shared), self.label(shared)
 
 
-class Net(nn.Module):
+class Net(nn.Module):  # type: ignore[misc]
     """The detector.
 
     Input: shape (B, 3, H, W), RGB, 0 to 1, H and W multiples of 32.
@@ -131,7 +130,7 @@ def cell_centres(rows: int, cols: int, stride: int) -> Tensor:
     return torch.stack([x.flatten(), y.flatten()], 1) * stride
 
 
-class Exported(nn.Module):
+class Exported(nn.Module):  # type: ignore[misc]
     """The detector as it flies: output [B, 4 + classes, N], cx cy w h in pixels and scores."""
 
     def __init__(self, net: Net) -> None:

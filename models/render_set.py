@@ -87,7 +87,7 @@ def _as_in_flight(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray
     noisy = add_noise(image, float(rng.uniform(0, 5)), rng)
     quality = int(rng.integers(12, 60))
     _, coded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    back = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    back = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return np.asarray(cv2.resize(back, SHARD_WH, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 

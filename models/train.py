@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, state: Path) -> None:
         self.path = state / "run.pt"
-        self.net = Net(len(LABELS)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = Net(len(LABELS)).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval()
         plain = [p for p in self.net.parameters() if p.ndim == 1]
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
@@ -110,8 +110,9 @@ class Worker:
         pictures, truths = _batch(self._rng, self._shards)
         self.net.train()
         self.net.zero_grad(set_to_none=True)
-        box_loss, label_loss = detection_loss(*self.net(pictures), self._centres, truths)
-        (box_loss + label_loss).backward()  # type: ignore[no-untyped-call]
+        boxes, logits = self.net(pictures)
+        box_loss, label_loss = detection_loss(boxes, logits, self._centres, truths)
+        (box_loss + label_loss).backward()
         return float(box_loss.detach()), float(label_loss.detach())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from edge.errors import CalibrationError
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 FloatArray = NDArray[np.float64]
@@ -89,7 +90,7 @@ class CameraModel:
             flat = flat + miss
             if float(np.abs(miss).max()) < 1e-10:
                 break
-        return flat
+        return np.asarray(flat)
 
     def pixels(self, camera_points_m: FloatArray) -> FloatArray:
         """Project points in camera axes (right, down, forward), shape (N, 3), to pixels (N, 2)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes.util import find_library
 from dataclasses import dataclass
 
 import cv2
@@ -57,12 +58,12 @@ def open_context() -> moderngl.Context:
     Raises:
         RenderError: There is no EGL here.
     """
-    try:
-        return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[call-arg]
-    except Exception as error:  # moderngl raises bare Exception when EGL is missing
+    if find_library("EGL") is None:  # asked first: moderngl raises a bare Exception
         raise RenderError(
-            f"no OpenGL over EGL ({error}); install Mesa: apt install libegl1 libgl1-mesa-dri"
-        ) from error
+            "the simulator draws with OpenGL over EGL, and libEGL is not installed; "
+            "install Mesa: apt install libegl1 libgl1-mesa-dri"
+        )
+    return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
 
 
 class _Lens:
@@ -82,7 +83,8 @@ class _Lens:
         self.fx_px, self.fy_px = camera.fx_px, camera.fy_px
         self.cx_px, self.cy_px = -low[0], -low[1]
         maps = (flat - low).astype(np.float32).reshape(camera.height_px, camera.width_px, 2)
-        self.maps = cv2.convertMaps(maps[..., 0], maps[..., 1], cv2.CV_16SC2)
+        fixed, fraction = cv2.convertMaps(maps[..., 0], maps[..., 1], cv2.CV_16SC2)
+        self.maps = (np.asarray(fixed), np.asarray(fraction))
 
     def clip_from_camera(self) -> FloatArray:
         """Build the projection; the picture's row 0 is first in memory, so y is not flipped."""
@@ -270,7 +272,7 @@ class Renderer:
         for unit, (name, texture) in enumerate(
             {"ground": self._ground, "atlas": self._atlas, "shadow_map": self._shadow_map}.items()
         ):
-            texture.use(unit)
+            texture.use(unit)  # type: ignore[attr-defined]
             self._program[name].value = unit  # type: ignore[union-attr]
 
     def _draw_puffs(
@@ -313,7 +315,7 @@ class Renderer:
         straight = np.frombuffer(self._resolved.read(components=3, alignment=1), np.uint8).reshape(
             shape
         )
-        bent = cv2.remap(straight, *self._lens.maps, cv2.INTER_LINEAR)
+        bent = np.asarray(cv2.remap(straight, *self._lens.maps, cv2.INTER_LINEAR), np.uint8)
         return np.asarray(cv2.cvtColor(_smear(bent, look.blur_px), cv2.COLOR_RGB2BGR), np.uint8)
 
     def visible_share(self, pose: CameraPose, points_m: FloatArray) -> FloatArray:
@@ -364,4 +366,4 @@ def add_noise(image: ImageArray, sigma: float, rng: np.random.Generator) -> Imag
     height, width = image.shape[:2]
     noise = rng.standard_normal((height // 2 + 1, width), np.float32) * sigma
     full = np.concatenate([noise, noise[::-1]])[:height, :, None]
-    return np.clip(image.astype(np.float32) + full, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image.astype(np.float32) + full, 0, 255), np.uint8)

@@ -104,30 +104,18 @@ class TruthLog:
                 )
             )
             table.writerows([_rounded(row) for row in self.poses])
-        names = [*VIOLATIONS, *DISTRACTORS]
         coco = {
-            "images": [
-                {
-                    "id": int(row[0]),
-                    "file_name": f"video.mp4#{int(row[0])}",
-                    "width": self.camera.width_px,
-                    "height": self.camera.height_px,
-                }
-                for row in self.poses
-            ],
-            "categories": [
-                {
-                    "id": i + 1,
-                    "name": name,
-                    "supercategory": "violation" if name in VIOLATIONS else "distractor",
-                }
-                for i, name in enumerate(names)
-            ],
+            "images": self._images(),
+            "categories": _categories(),
             "annotations": self.annotations,
         }
-        (folder / "boxes.json").write_text(
-            json.dumps(coco, separators=(",", ":")) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(coco, separators=(",", ":"))
+        (folder / "boxes.json").write_text(text + "\n", encoding="utf-8")
+
+    def _images(self) -> list[dict[str, Any]]:
+        size = {"width": self.camera.width_px, "height": self.camera.height_px}
+        frames = [int(row[0]) for row in self.poses]
+        return [{"id": n, "file_name": f"video.mp4#{n}"} | size for n in frames]
 
     def _feature(self, find: Find) -> dict[str, Any]:
         corners = [self._lon_lat(float(e), float(n)) for e, n in find.outline_m]
@@ -148,6 +136,14 @@ class TruthLog:
     def _lon_lat(self, east_m: float, north_m: float) -> list[float]:
         lat, lon = self.origin.geodetic(east_m, north_m)
         return [round(lon, _ROUND_DEG), round(lat, _ROUND_DEG)]
+
+
+def _categories() -> list[dict[str, Any]]:
+    groups = {"violation": VIOLATIONS, "distractor": DISTRACTORS}
+    pairs = [(name, group) for group, names in groups.items() for name in names]
+    return [
+        {"id": i + 1, "name": name, "supercategory": group} for i, (name, group) in enumerate(pairs)
+    ]
 
 
 def _rounded(row: tuple[float, ...]) -> tuple[float | int, ...]:

@@ -51,7 +51,7 @@ class FlightPlan:
         for lane in range(self.lanes):
             ends = [0.0, self.lane_m] if lane % 2 == 0 else [self.lane_m, 0.0]
             corners += [along * end + across * lane * self.gap_m for end in ends]
-        return np.array(corners) + np.array(self.start_m)
+        return np.asarray(np.array(corners) + np.array(self.start_m))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _with_attitude(
     plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator, table: FloatArray
 ) -> Path:
     """Add the lean that the motion needs, the gusts and the gimbal."""
-    times = np.arange(len(table)) * STEP_S
+    times: FloatArray = np.arange(len(table), dtype=np.float64) * STEP_S
     wind_from = rng.uniform(0, 2 * np.pi)
     steady = noise.wind_mps * np.array([np.sin(wind_from), np.cos(wind_from)])
     gusts = np.column_stack([wander(rng, times, noise.gust_mps, 2.5) for _ in range(2)])
@@ -151,7 +151,7 @@ def _with_attitude(
     position = np.column_stack([table[:, :2], np.full(n, plan.height_m)])
     velocity = np.column_stack([table[:, 2:4], np.zeros(n)])
     gimbal_yaw = _lagged(yaw, noise.gimbal_lag_s)
-    sway = np.deg2rad(noise.gimbal_sway_deg)
+    sway = float(np.deg2rad(noise.gimbal_sway_deg))
     gimbal = np.column_stack(
         [
             wander(rng, times, sway, 0.8),
@@ -164,9 +164,9 @@ def _with_attitude(
 
 def _lagged(values: FloatArray, tau_s: float) -> FloatArray:
     if tau_s <= 0:
-        return values.copy()
+        return np.asarray(values.copy())
     out, state = np.empty_like(values), values[0]
     for i, value in enumerate(values):
         state += (value - state) * min(1.0, STEP_S / tau_s)
         out[i] = state
-    return out
+    return np.asarray(out)

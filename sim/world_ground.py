@@ -14,6 +14,7 @@ from sim.world_families import Family
 from sim.world_layout import BANK_M, HALF_M, Layout, Lot, Street
 
 ImageArray = NDArray[np.uint8]
+Outline = NDArray[np.float64]  # shape (N, 2), east north, metres
 GROUND_PX = 4096
 PX_PER_M = GROUND_PX / (2 * HALF_M)
 RIVER_DROP_M = 1.2  # the water lies this much lower than the streets
@@ -207,55 +208,31 @@ def _dry_patches(ground: Ground) -> None:
     ground.rgb[rows, cols] = (ground.rgb[rows, cols] * (1 - share) + straw * share).astype(np.uint8)
 
 
+def _strip(street: Street, along_m: float, across_m: float, size_m: tuple[float, float]) -> Outline:
+    """Return a rectangle on a street: from a point along and across it, so long and so wide."""
+    ends = np.array([[0, 0], [size_m[0], 0], [size_m[0], size_m[1]], [0, size_m[1]]])
+    spots = ends + np.array([along_m, street.at_m + across_m])
+    return np.asarray(spots if street.along_east else spots[:, ::-1])
+
+
 def _mark_street(
     rng: np.random.Generator, ground: Ground, street: Street, crossings: list[Street]
 ) -> None:
-    """Paint kerbs, a dashed centre line, zebra crossings, patches and oil stains."""
-
-    def at(along: float, across: float) -> list[float]:
-        return [along, street.at_m + across] if street.along_east else [street.at_m + across, along]
-
+    """Paint kerbs, a dashed centre line, zebra crossings and patches."""
     half = street.width_m / 2
     blocked = [(s.at_m - s.width_m / 2 - 5, s.at_m + s.width_m / 2 + 5) for s in crossings]
     for side in (-half, half):
-        line = pixels(np.array([at(-HALF_M, side), at(HALF_M, side)]))
-        cv2.line(
-            ground.rgb,
-            tuple(line[0].tolist()),
-            tuple(line[1].tolist()),
-            (196, 194, 188),
-            2,
-            cv2.LINE_AA,
-        )
-    along = -HALF_M
-    while along < HALF_M:
-        if not any(a < along + 3 and along < b for a, b in blocked):
-            dash = np.array(
-                [at(along, -0.09), at(along + 3, -0.09), at(along + 3, 0.09), at(along, 0.09)]
-            )
-            ground.polygon(dash, (214, 212, 200))
-        along += 7.0
+        ground.polygon(_strip(street, -HALF_M, side - 0.08, (2 * HALF_M, 0.16)), (196, 194, 188))
+    for along in np.arange(-HALF_M, HALF_M, 7.0):
+        if not any(low < along + 3 and along < high for low, high in blocked):
+            ground.polygon(_strip(street, float(along), -0.09, (3.0, 0.18)), (214, 212, 200))
     for low, high in [ends for ends in blocked if rng.random() < 0.45]:
         for start in (low + 1.2, high - 4.2):
             for across in np.arange(-half + 0.5, half - 0.5, 0.95):
-                bar = [
-                    at(start, across),
-                    at(start + 3, across),
-                    at(start + 3, across + 0.5),
-                    at(start, across + 0.5),
-                ]
-                ground.polygon(np.array(bar), (212, 211, 204))
+                ground.polygon(_strip(street, start, float(across), (3.0, 0.5)), (212, 211, 204))
     for _ in range(int(rng.integers(5, 11))):
         spot, across = rng.uniform(-HALF_M, HALF_M), rng.uniform(-half * 0.7, half * 0.7)
-        size = rng.uniform(1.0, 5.0)
-        patch = np.array(
-            [
-                at(spot, across),
-                at(spot + size, across),
-                at(spot + size, across + 1.4),
-                at(spot, across + 1.4),
-            ]
-        )
+        patch = _strip(street, spot, across, (rng.uniform(1.0, 5.0), 1.4))
         ground.wash(patch, (58, 58, 60), float(rng.uniform(0.2, 0.6)), 0.15)
 
 

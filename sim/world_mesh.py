@@ -159,48 +159,24 @@ def hip_roof(
         mesh.metric_quad(np.stack([low, right, top, top]), roof.tile_m, roof.layer, roof.rgb)
 
 
+_GOLD = (1 + 5**0.5) / 2
+_PLANE = [(a, b * _GOLD) for b in (1, -1) for a in (-1, 1)]  # corners of one golden rectangle
+_ICOSAHEDRON_VERTICES = [
+    *((a, b, 0.0) for a, b in _PLANE),
+    *((0.0, a, b) for a, b in _PLANE),
+    *((b, 0.0, a) for a, b in _PLANE),
+]
+# Corner numbers of the twenty faces, three by three, counter-clockwise from outside.
+_ICOSAHEDRON_FACES = (
+    "0 11 5 0 5 1 0 1 7 0 7 10 0 10 11 1 5 9 5 11 4 11 10 2 10 7 6 7 1 8 "
+    "3 9 4 3 4 2 3 2 6 3 6 8 3 8 9 4 9 5 2 4 11 6 2 10 8 6 7 9 8 1"
+)
+
+
 def icosphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return unit-sphere vertices (N, 3) and faces (M, 3)."""
-    gold = (1 + 5**0.5) / 2
-    points = [
-        (-1, gold, 0),
-        (1, gold, 0),
-        (-1, -gold, 0),
-        (1, -gold, 0),
-        (0, -1, gold),
-        (0, 1, gold),
-        (0, -1, -gold),
-        (0, 1, -gold),
-        (gold, 0, -1),
-        (gold, 0, 1),
-        (-gold, 0, -1),
-        (-gold, 0, 1),
-    ]
-    faces = np.array(
-        [
-            (0, 11, 5),
-            (0, 5, 1),
-            (0, 1, 7),
-            (0, 7, 10),
-            (0, 10, 11),
-            (1, 5, 9),
-            (5, 11, 4),
-            (11, 10, 2),
-            (10, 7, 6),
-            (7, 1, 8),
-            (3, 9, 4),
-            (3, 4, 2),
-            (3, 2, 6),
-            (3, 6, 8),
-            (3, 8, 9),
-            (4, 9, 5),
-            (2, 4, 11),
-            (6, 2, 10),
-            (8, 6, 7),
-            (9, 8, 1),
-        ]
-    )
-    vertices = np.array(points, np.float64)
+    vertices = np.array(_ICOSAHEDRON_VERTICES)
+    faces = np.array(_ICOSAHEDRON_FACES.split(), np.int64).reshape(-1, 3)
     for _ in range(subdivisions):
         tri = vertices[faces]
         mids = np.stack(

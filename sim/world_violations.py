@@ -182,6 +182,20 @@ _FLOTSAM_RGB = (
 )
 
 
+def _scatter(finds: Finds, centre_m: FloatArray, size_m: FloatArray) -> None:
+    """Strew flotsam over an ellipse of water, a few pieces beyond its edge."""
+    rng = finds.site.rng
+    for _ in range(int(size_m.prod() * 11)):
+        angle, out = rng.uniform(0, 6.28), np.sqrt(rng.uniform(0, 1.15))
+        spot = centre_m + out * size_m / 2 * np.array([np.cos(angle), np.sin(angle)])
+        col, row = pixels(spot[None])[0].tolist()
+        colour = _FLOTSAM_RGB[int(rng.integers(len(_FLOTSAM_RGB)))]
+        axes = (int(rng.integers(1, 4)), int(rng.integers(1, 3)))
+        cv2.ellipse(
+            finds.ground.rgb, (col, row), axes, float(rng.uniform(0, 180)), 0, 360, colour, -1
+        )
+
+
 def add_floating_waste(finds: Finds) -> None:
     """Let a mat of rubbish drift along the quay."""
     rng, river = finds.site.rng, finds.site.layout.river
@@ -204,24 +218,7 @@ def add_floating_waste(finds: Finds) -> None:
         [east + wide / 2 * lumpy * np.cos(angles), middle + length / 2 * lumpy * np.sin(angles)]
     )
     finds.ground.wash(outline, (146, 138, 118), 0.8, 0.25)
-    for _ in range(int(length * wide * 11)):
-        angle, out = rng.uniform(0, 6.28), np.sqrt(rng.uniform(0, 1.15))
-        at = pixels(
-            np.array(
-                [[east + out * wide / 2 * np.cos(angle), middle + out * length / 2 * np.sin(angle)]]
-            )
-        )[0]
-        colour = _FLOTSAM_RGB[int(rng.integers(len(_FLOTSAM_RGB)))]
-        cv2.ellipse(
-            finds.ground.rgb,
-            (int(at[0]), int(at[1])),
-            (int(rng.integers(1, 4)), int(rng.integers(1, 3))),
-            float(rng.uniform(0, 180)),
-            0,
-            360,
-            colour,
-            -1,
-        )
+    _scatter(finds, np.array([east, middle]), np.array([wide, length]))
     points = at_height(
         np.concatenate([outline, (outline + np.array([[east, middle]])) / 2]), -RIVER_DROP_M + 0.1
     )
