@@ -29,7 +29,8 @@ from edge.protocol.codes import (
 from edge.protocol.messages import MessageKind, Stamp, seal
 from edge.protocol.texts import fit_texts
 from edge.records import Alert, Ellipse, Reading, TimeQuality, UtcNs, UtcTime
-from tests.unit.protocol.alerts import alerts, typical_alert, worst_alert
+from tests.unit.protocol.alert_strategies import alerts
+from tests.unit.protocol.alerts import typical_alert, worst_alert
 
 WORST_STAMP = Stamp(2**32 - 1, 2**32 - 1)
 
