@@ -1,8 +1,9 @@
 """The desk: takes what drones send, commits it, and only then acks it.
 
-Batches are short (BATCH_S), so that an alert is committed within milliseconds; whatever comes
-while one is written makes the next.  A message is acknowledged to the broker and acked to the
-drone after the commit, so whoever dies in between, it comes again and changes nothing.
+A batch is what is there, without waiting for more, so that an alert is committed within
+milliseconds; whatever comes while one is written makes the next.  A message is acknowledged to
+the broker and acked to the drone after the commit, so whoever dies in between, it comes again and
+changes nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ from edge.records import Alert
 
 log = logging.getLogger(__name__)
 
-BATCH_S: Final = 0.005
 BATCH_MAX: Final = 200
 _RECEIVE_MAX: Final = 200
 _STATE_EVERY_S: Final = 10.0
@@ -136,15 +136,14 @@ class Desk:
     # --- taking -----------------------------------------------------------------------------------
 
     def _gather(self, wait_s: float) -> None:
-        """Wait for a first message, then take what comes within the batch's time."""
+        """Wait for a first message, then take what else is there."""
         deadline = time.monotonic() + wait_s
         while len(self._pending) < BATCH_MAX:
             event = self._session.next_event(deadline - time.monotonic())
             if event is None:
                 return
             if isinstance(event, Incoming):
-                if not self._pending:
-                    deadline = time.monotonic() + BATCH_S
+                deadline = time.monotonic()
                 self._pending.append(event)
             elif isinstance(event, (Linked, Unlinked)):
                 self._link_changed(event)
