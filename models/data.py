@@ -22,6 +22,7 @@ class ShardSet:
     images: list[ImageArray] = field(default_factory=list)
     rows: list[NDArray[np.float32]] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)
+    _shares: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def refresh(self) -> None:
         """Load shards that are new."""
@@ -33,6 +34,18 @@ class ShardSet:
                 self.images += list(shard["images"])
                 self.rows += np.split(shard["rows"], ends)
             self.taken.add(path.name)
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return how often each picture is shown: those with the rarer classes more often."""
+        if len(self._shares) != len(self.images):
+            per_label = np.bincount(
+                [int(v) for rows in self.rows for v in rows[:, 0] if v >= 0], minlength=1
+            )
+            worth = per_label.max() / np.maximum(per_label, 1)
+            best = [max((worth[int(v)] for v in r[:, 0] if v >= 0), default=0.7) for r in self.rows]
+            weights = np.sqrt(np.array(best))
+            self._shares = weights / weights.sum()
+        return self._shares
 
 
 def _warp(
@@ -94,20 +107,3 @@ def teach_sample(
     """Return one changed picture, BGR at INPUT_WH, and its boxes in corner coordinates."""
     warped, boxes = _warp(rng, image, rows)
     return _repaint(rng, warped), boxes
-
-
-def plain_sample(
-    image: ImageArray, rows: NDArray[np.float32]
-) -> tuple[ImageArray, NDArray[np.float32]]:
-    """Return the picture letterboxed as the flight program does it, and its boxes."""
-    width, height = INPUT_WH
-    scale = min(width / image.shape[1], height / image.shape[0])
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    flat = rows.copy()
-    flat[:, 1:] = (flat[:, 1:] + 0.5) * scale - 0.5 + np.array([left, top, left, top], np.float32)
-    out = np.full((height, width, 3), 114, np.uint8)
-    out[top : top + size[1], left : left + size[0]] = cv2.resize(
-        image, size, interpolation=cv2.INTER_LINEAR
-    )
-    return out, _cut(flat)

@@ -1,16 +1,17 @@
-"""Scores an exported detector on rendered pictures with boxes, through onnxruntime as in flight."""
+"""Scores an exported detector on rendered pictures, run by the very detector that flies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from models.data import ShardSet, plain_sample
+from edge.config import InferenceConfig
+from edge.vision.detector import OnnxDetector
+from edge.vision.manifest import read_manifest
+from models.data import ShardSet
 from models.split import LABELS
 
 FloatArray = NDArray[np.float64]
@@ -37,25 +38,10 @@ class Scores:
     by_label: dict[str, LabelScore]
 
 
-def detect(
-    session: onnxruntime.InferenceSession, image_bgr: NDArray[np.uint8], floor: float = FLOOR
-) -> FloatArray:
-    """Run a letterboxed picture; returns rows (label, score, x1, y1, x2, y2), best first."""
-    tensor = np.ascontiguousarray(
-        image_bgr[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32) / 255
-    )
-    table = session.run(None, {session.get_inputs()[0].name: tensor})[0][0].T
-    scores, labels = table[:, 4:].max(axis=1), table[:, 4:].argmax(axis=1)
-    keep = scores > floor
-    boxes = np.column_stack([table[:, :2] - table[:, 2:4] / 2, table[:, 2:4]])[keep]
-    scores, labels = scores[keep], labels[keep]
-    picked = (
-        cv2.dnn.NMSBoxesBatched(boxes.tolist(), scores.tolist(), labels.tolist(), floor, 0.5)
-        if len(boxes)
-        else []
-    )
-    rows = [(labels[i], scores[i], *boxes[i, :2], *(boxes[i, :2] + boxes[i, 2:])) for i in picked]
-    return np.array(sorted(rows, key=lambda r: -r[1]), np.float64).reshape(-1, 6)
+def _found(detector: OnnxDetector, image_bgr: NDArray[np.uint8]) -> FloatArray:
+    """Return what is found in a picture, shape (N, 6): label, score, x1, y1, x2, y2."""
+    rows = [(LABELS.index(d.label), d.score, *d.box_xyxy_px) for d in detector.detect(image_bgr)]
+    return np.array(rows, np.float64).reshape(-1, 6)
 
 
 def _iou(box: FloatArray, others: FloatArray) -> FloatArray:
@@ -94,14 +80,13 @@ def _label_score(judged: list[tuple[float, bool]], n_true: int, at_score: float)
     return LabelScore(ap, sum(hot) / max(n_true, 1), sum(hot) / max(len(hot), 1), n_true)
 
 
-def score(path: Path, pictures: ShardSet, at_score: float = 0.4) -> Scores:
-    """Score a model file on every picture of a set."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def score(folder: Path, pictures: ShardSet, at_score: float = 0.4) -> Scores:
+    """Score the model in a folder on every picture of a set."""
+    detector = OnnxDetector(read_manifest(folder), InferenceConfig(), min_score=FLOOR)
     judged: list[list[tuple[float, bool]]] = [[] for _ in LABELS]
     counts = np.zeros(len(LABELS), int)
-    for image, rows in zip(pictures.images, pictures.rows, strict=True):
-        small, truth = plain_sample(image, rows)
-        found = detect(session, small)
+    for image, truth in zip(pictures.images, pictures.rows, strict=True):
+        found = _found(detector, image)
         for label in range(len(LABELS)):
             judged[label] += _judge(found, truth, label)
             counts[label] += int((truth[:, 0] == label).sum())

@@ -49,7 +49,9 @@ strides = [{strides}]
 [thresholds]
 min_score = 0.25
 nms_iou = 0.5
+"""
 
+_SCORES = """
 # On rendered pictures of districts that were not trained on, IoU 0.5, at score {at}.
 [scores]
 {scores}
@@ -106,21 +108,26 @@ def main() -> None:
     run = Run(args.state)
     path = args.out / "detector.onnx"
     export_onnx(run.average, path)
+    _write_manifest(args.out, None)
     held = ShardSet(args.set, "held")
     held.refresh()
-    scores = score(path, held)
+    _write_manifest(args.out, score(args.out, held))
+
+
+def _write_manifest(folder: Path, scores: Scores | None) -> None:
+    path = folder / "detector.onnx"
     text = _MANIFEST.format(
-        name=args.out.name,
+        name=folder.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         labels=", ".join(f'"{label}"' for label in LABELS),
         width=INPUT_WH[0],
         height=INPUT_WH[1],
         strides=", ".join(map(str, STRIDES)),
-        at=scores.at_score,
-        scores=_score_lines(scores),
     )
-    (args.out / "model.toml").write_text(text, encoding="utf-8")
-    log.info("wrote %s\n%s", path, text)
+    if scores is not None:
+        text += _SCORES.format(at=scores.at_score, scores=_score_lines(scores))
+    (folder / "model.toml").write_text(text, encoding="utf-8")
+    log.info("wrote %s\n%s", folder / "model.toml", text)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ class Worker:
 
 
 def _batch(rng: np.random.Generator, shards: ShardSet) -> tuple[Tensor, list[Tensor]]:
-    picks = rng.integers(0, len(shards.images), BATCH)
+    picks = rng.choice(len(shards.images), BATCH, p=shards.shares())
     samples = [teach_sample(rng, shards.images[i], shards.rows[i]) for i in picks]
     images = np.stack([image[..., ::-1] for image, _ in samples])
     pictures = torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float().div_(255)

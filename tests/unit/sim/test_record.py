@@ -20,7 +20,7 @@ format = 1
 name = "short"
 [world]
 family = "suburb"
-counts = { structure = 8, waste_pile = 8, pool = 4 }
+counts = { structure = 40, waste_pile = 40, pool = 15 }
 [flight]
 start_east_m = 0.0
 start_north_m = -20.0
@@ -112,7 +112,7 @@ def test_boxes_lie_inside_the_frame(flight: Path) -> None:
         ("lanes = 1", "lanes = 0"),
         ("lanes = 1", "lunes = 1"),
         ('preset = "none"', 'preset = "hopeful"'),
-        ("structure = 8", "dragon = 8"),
+        ("structure = 40", "dragon = 40"),
     ],
 )
 def test_an_impossible_scenario_is_refused_by_name(tmp_path: Path, change: str, named: str) -> None:
