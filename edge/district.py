@@ -38,6 +38,12 @@ class District:
         """Give each detection its place, or the reason why it has none."""
         return self.locators[frame.camera_id].locate(detections, frame, pose)
 
+    def reload(self, patrol: PatrolConfig, book: RuleBook) -> None:
+        """Fly on with other rules, and with what they say about where a label stands."""
+        self.rules.reload(book)
+        for locator in self.locators.values():
+            locator.places = places_of_labels(patrol.rule)
+
 
 def open_district(
     settings: Settings, pose: Pose, utc_ns: int | None, new_id: Callable[[], bytes]

@@ -133,7 +133,8 @@ class Stages:
         """Keep the crop of each incident whose best look this frame is."""
         for dossier in district.incidents.touched():
             best = dossier.best
-            if best.frame_index == frame.index and best.camera_id == frame.camera_id:
+            is_of_frame = best.captured_mono_ns == frame.captured_mono_ns
+            if is_of_frame and best.camera_id == frame.camera_id:
                 self.evidence.offer(dossier.incident_id, frame, best)
 
     def due(self, now_mono_ns: MonoNs) -> list[Verdict]:
@@ -144,7 +145,7 @@ class Stages:
     def store(self, verdict: Verdict, now_mono_ns: MonoNs) -> None:
         """Put an alert and its picture into the mailbox; what it refuses is tried again later."""
         district = self._district
-        if district is None:
+        if district is None or not district.rules.stands(verdict):
             return
         is_stored = False
         try:
@@ -194,21 +195,23 @@ class Stages:
 
     def reload(self) -> None:
         """Take over changed rules and zones, all or nothing; say what needs a restart."""
+        district = self._district
         try:
             fresh = read_settings(self.settings.path)
-            book = None if self._district is None else rule_book(fresh.patrol, self._district.plane)
+            patrol = self.settings.patrol.model_copy(
+                update={"rule": fresh.patrol.rule, "zone": fresh.patrol.zone}
+            )
+            # Also before the first pose: what cannot be read must be refused now, not then.
+            book = rule_book(patrol, LocalPlane(0.0, 0.0) if district is None else district.plane)
         except ConfigError as error:
             log.error("reload_refused reason=%s", str(error).replace("\n", "; "))
             return
         if late := restart_needed(self.settings.patrol, fresh.patrol):
             log.warning("reload_partial restart_needed=%s", ",".join(late))
-        patrol = self.settings.patrol.model_copy(
-            update={"rule": fresh.patrol.rule, "zone": fresh.patrol.zone}
-        )
         self.settings = Settings(patrol, self.settings.path, fresh.config_hash)
         _lower_to_rules(self.detectors.values(), patrol)
-        if self._district is not None and book is not None:
-            self._district.rules.reload(book)
+        if district is not None:
+            district.reload(patrol, book)
         log.info("reloaded config_hash=%s", fresh.config_hash.hex())
 
     def _new_incident_id(self) -> bytes:
@@ -230,7 +233,7 @@ class Stages:
                 ellipse=ellipse_from_covariance(incident.covariance),
                 time=self.poses.utc(incident.best.captured_mono_ns),
                 frame_size_px=self._frame_size_px(incident.best),
-                model_hash=self.detectors[incident.best.camera_id].model_hash,
+                model_hash=self._model_hash(incident.best.camera_id),
                 config_hash=self.settings.config_hash,
                 evidence_hash=picture.hash8 if isinstance(picture, EvidenceRef) else b"",
             ),
@@ -248,10 +251,20 @@ class Stages:
             while len(self._pictured) > self.settings.patrol.association.max_incidents:
                 del self._pictured[next(iter(self._pictured))]
 
-    def _frame_size_px(self, best: Sighting) -> tuple[int, int]:
-        """Return the size of the camera's frames; of its calibration before the first frame."""
+    def _model_hash(self, camera_id: str) -> bytes:
+        """Return the hash of a camera's model; b"" for a camera that flew with it earlier only."""
+        detector = self.detectors.get(camera_id)
+        return b"" if detector is None else detector.model_hash
+
+    def _frame_size_px(self, best: Sighting) -> tuple[int, int] | None:
+        """Return the size of the camera's frames; of its calibration before the first frame.
+
+        None: an incident of an earlier flight, seen by a camera that this one does not have.
+        """
         if best.camera_id not in self._frame_sizes_px:
-            camera = next(c for c in self.settings.patrol.camera if c.id == best.camera_id)
+            camera = next((c for c in self.settings.patrol.camera if c.id == best.camera_id), None)
+            if camera is None:
+                return None
             intrinsics = read_intrinsics(camera.calibration)
             self._frame_sizes_px[camera.id] = (intrinsics.width_px, intrinsics.height_px)
         return self._frame_sizes_px[best.camera_id]

@@ -88,7 +88,7 @@ class Locator:
             ground=ground or GroundConfig(),
             accuracy=accuracy or AccuracyConfig(),
         )
-        self._places = dict(places or {})
+        self.places: Mapping[str, Place] = places or {}  # may be exchanged between two frames
         self._scaled = intrinsics  # of the last frame size
 
     def check_frame_size(self, width_px: int, height_px: int) -> None:
@@ -164,7 +164,7 @@ class Locator:
         rays, in_lens = _directions(view, boxes.points_uv)
         depressions_deg = np.degrees(np.arcsin(np.minimum(rays[CENTRE, :, 2], 1.0)))
         anchors = anchors_of(
-            [detection.label for detection in detections], self._places, depressions_deg
+            [detection.label for detection in detections], self.places, depressions_deg
         )
         top_m = limit_height(view, rays[CORNERS], anchors.top_m)
         heights_m = np.where(anchors.is_base, 0.0, top_m / 2.0)

@@ -154,14 +154,16 @@ class Incidents:
             else:
                 seen.append((look, self._begin(label, look, mono_ns)))
         for _, dossier in seen:
-            self._place(dossier)
+            if self.dossier(dossier.incident_id) is dossier:  # one look may have cost another
+                self._place(dossier)
         merge_converged([dossier for _, dossier in seen], self, mono_ns)
 
     def _fits(
         self, look: Look, near: Sequence[Dossier], mono_ns: int, shift: Shift
     ) -> dict[bytes, Fit]:
         config = self.association
-        found = ((dossier, fit(look, dossier, mono_ns, config, shift)) for dossier in near)
+        there = (one for one in near if one.incident_id in self._dossiers)  # not evicted since
+        found = ((dossier, fit(look, dossier, mono_ns, config, shift)) for dossier in there)
         return {dossier.incident_id: one for dossier, one in found if one is not None}
 
     def _near_look(self, look: Look) -> list[Dossier]:
@@ -203,7 +205,7 @@ class Incidents:
 
     def _begin(self, label: str, look: Look, mono_ns: int) -> Dossier:
         if len(self._dossiers) >= self.association.max_incidents:
-            self._evict()
+            self._evict(mono_ns)
         dossier = Dossier(self._new_id(), label, self.association)
         dossier.add(look, mono_ns, self._frame)
         self._dossiers[dossier.incident_id] = dossier
@@ -257,10 +259,20 @@ class Incidents:
                 self._remove(dossier)
                 self._forgotten += 1
 
-    def _evict(self) -> None:
+    def _evict(self, mono_ns: int) -> None:
+        """Lose one; what is in view comes last, or two new things would oust each other for ever.
+
+        Without that, a district whose memory is full would never report anything new again.
+        """
+        in_view_ns = mono_ns - self.association.new_pass_after_s * 1e9
         victim = min(
             self._dossiers.values(),
-            key=lambda one: (EVICTION_ORDER.index(one.state), one.last_mono_ns, one.incident_id),
+            key=lambda one: (
+                one.last_mono_ns >= in_view_ns,
+                EVICTION_ORDER.index(one.state),
+                one.last_mono_ns,
+                one.incident_id,
+            ),
         )
         self._remove(victim)
         self._evicted += 1

@@ -123,6 +123,9 @@ class Rules:
         It says that this flight follows them no more, not that they are gone: a missing
         detection never closes a case.
         """
+        # There is no later: what the mailbox refused a moment ago is tried once more.
+        self._waiting = dict.fromkeys(self._waiting, mono_ns)
+        self._swept_at_ns = mono_ns - SWEEP_EVERY_NS
         verdicts = self.due(incidents, mono_ns)
         return verdicts + [
             self._tell(dossier, self._last_words(dossier, dossier.told), incidents, mono_ns)
@@ -130,11 +133,21 @@ class Rules:
             if dossier.state is IncidentState.REPORTED and dossier.told is not None
         ]
 
+    def stands(self, verdict: Verdict) -> bool:
+        """Tell whether a verdict of the last `due` is still to be told."""
+        return (verdict.incident.incident_id, verdict.revision) in self._before
+
     def refused(self, verdict: Verdict, incidents: Incidents, mono_ns: int) -> None:
-        """Take back a verdict of the last `due` that the mailbox did not accept; retried later."""
+        """Take back a verdict of the last `due` that the mailbox did not accept; retried later.
+
+        What was to follow it about the same incident does not `stand` any more: an `end` of what
+        nobody has heard of would keep its `new` from ever being told.
+        """
         key = verdict.incident.incident_id
         dossier = incidents.dossier(key)
-        before = self._before.pop((key, verdict.revision), None)
+        before = self._before.get((key, verdict.revision))
+        for told in [one for one in self._before if one[0] == key and one[1] >= verdict.revision]:
+            del self._before[told]
         if dossier is None or before is None:
             return
         dossier.change(*before)

@@ -19,7 +19,7 @@ class AlertContext:
     lon_deg: float
     ellipse: Ellipse  # 90 %, of the incident's whole covariance
     time: UtcTime  # of the best look
-    frame_size_px: tuple[int, int]  # width, height of the best look's frame
+    frame_size_px: tuple[int, int] | None  # width, height of the best look's frame; None: unknown
     model_hash: bytes = b""
     config_hash: bytes = b""
     evidence_hash: bytes = b""
@@ -50,7 +50,11 @@ def compose_alert(verdict: Verdict, context: AlertContext) -> Alert:
         extent_w_m=incident.width_m,
         extent_h_m=incident.depth_m,
         gsd_m_per_px=best.gsd_m_per_px,
-        box_xyxy=box_fractions(best.detection.box_xyxy_px, context.frame_size_px),
+        box_xyxy=(
+            None
+            if context.frame_size_px is None
+            else box_fractions(best.detection.box_xyxy_px, context.frame_size_px)
+        ),
         department=verdict.department,
         event_code=verdict.event_code,
         grid_cell=verdict.grid_cell,

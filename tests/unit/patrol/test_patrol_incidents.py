@@ -244,6 +244,30 @@ def test_when_full_the_oldest_tentative_goes_and_is_counted() -> None:
     assert min(one.east_m for one in found) == pytest.approx(15 * 50.0)
 
 
+def test_a_full_memory_does_not_blind_to_what_is_new() -> None:
+    """Two new things in one frame oust what was seen long ago, not each other."""
+    found = incidents(max_incidents=10)
+    for number in range(10):
+        found.add([sighting(50.0 * number, 0)], number * FRAME_NS)
+    for known in tuple(found):
+        found.decide(known.incident_id, IncidentState.REPORTED, None)
+    new = [sighting(0, 500), sighting(0, 600)]
+    for number in range(4):
+        found.add(new, 60 * SECOND_NS + number * FRAME_NS)
+    assert sorted(one.looks for one in found if one.north_m > 400) == [4, 4]
+    assert len(found) == 10
+
+
+def test_more_new_things_in_a_frame_than_there_is_room_for_do_no_harm() -> None:
+    """What a frame's own looks oust is gone for good: it is neither found nor touched later."""
+    found = incidents(max_incidents=10)
+    for number in range(3):
+        found.add([sighting(50.0 * i, 200.0 * number) for i in range(13)], number * FRAME_NS)
+        assert all(one.incident_id for one in found.touched())
+    assert len(found) == 10
+    assert len(found.take_touched()) == 10
+
+
 def test_numbers_that_make_no_place_are_refused_and_counted() -> None:
     """A sighting with NaN or a negative variance is dropped, and the others of its frame count."""
     found = incidents()

@@ -234,6 +234,30 @@ def test_a_refused_end_is_due_again() -> None:
     assert again.revision == end.revision
 
 
+def test_at_the_end_nothing_waits() -> None:
+    """A `new` that the mailbox refused a moment before the flight's end is due at the end."""
+    flight = Flight(rule())
+    (new,) = flight.see(sighting(0, 0), times=4)
+    flight.rules.refused(new, flight.found, flight.now_ns)
+    verdicts = flight.rules.finish(flight.found, flight.now_ns + FRAME_NS)
+    assert [verdict.kind for verdict in verdicts] == [AlertKind.NEW, AlertKind.END]
+
+
+def test_an_end_falls_with_its_new() -> None:
+    """Where the last `new` is refused, its `end` is not told: the next flight begins with `new`."""
+    flight = Flight(rule())
+    (first,) = flight.see(sighting(0, 0), times=4)
+    flight.rules.refused(first, flight.found, flight.now_ns)
+    new, end = flight.rules.finish(flight.found, flight.now_ns + SECOND_NS)
+    assert flight.rules.stands(new)
+    assert flight.rules.stands(end)
+    flight.rules.refused(new, flight.found, flight.now_ns + SECOND_NS)
+    assert not flight.rules.stands(end)
+    known = flight.found.get(new.incident.incident_id)
+    assert known is not None
+    assert (known.state, known.revision) == (IncidentState.CONFIRMED, 0)
+
+
 def test_reloading_rules_takes_effect_on_what_is_known() -> None:
     """A lower threshold tells at once of what was seen before; a new severity is an update."""
     flight = Flight(rule(threshold=0.9, cooldown_s=0))
