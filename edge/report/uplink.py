@@ -70,7 +70,7 @@ class Uplink:
             (all_down(config.drone_id),),
             Will(self._status_topic, will),
         )
-        self._in_flight: dict[int, _Flight] = {}
+        self._in_flight: dict[int, int] = {}  # seq: until when its ack is expected
         self._waiting_puback: dict[tuple[int, int], int] = {}  # token: seq
         self._last_puback_mono_s = time.monotonic()
         self._max_packet_bytes: int | None = None
@@ -154,9 +154,9 @@ class Uplink:
 
     def _send_due(self) -> None:
         now_ns = self._clocks.mono_ns()
-        self._in_flight = {s: f for s, f in self._in_flight.items() if f.until_mono_ns > now_ns}
+        self._in_flight = {s: until for s, until in self._in_flight.items() if until > now_ns}
         room = self._config.mqtt.in_flight - len(self._in_flight)
-        with_media = not any(flight.is_media for flight in self._in_flight.values())
+        with_media = not self._in_flight  # one at a time, and not while an alert may be lost
         for row in (rows := self._mailbox.take_due(room, self._backoff_ns, with_media)):
             self._send(row)
         if len(rows) == room:
@@ -183,7 +183,7 @@ class Uplink:
             self._last_puback_mono_s = time.monotonic()
         self._sent += 1
         until_mono_ns = self._clocks.mono_ns() + int(self._config.mqtt.resend_after_s * 1e9)
-        self._in_flight[row.seq] = _Flight(until_mono_ns, row.kind is MessageKind.MEDIA)
+        self._in_flight[row.seq] = until_mono_ns
         self._waiting_puback[token] = row.seq
 
     def _published(self, event: Published) -> None:
@@ -235,8 +235,8 @@ class Uplink:
         self._mailbox.acked(ack)
         gone = {*ack.extra, *(reject.seq for reject in ack.reject)}
         self._in_flight = {
-            seq: flight
-            for seq, flight in self._in_flight.items()
+            seq: until
+            for seq, until in self._in_flight.items()
             if seq > ack.up_to and seq not in gone
         }
         self._next_look = 0.0
@@ -257,16 +257,6 @@ class Uplink:
         )
         self._session.publish(Message(self._status_topic, encode_status(status), True))
         self._mailbox.set_uplink_health(uplink_health_bytes(self.health()))
-
-
-class _Flight:
-    """A row that was sent and may still be acked soon."""
-
-    __slots__ = ("is_media", "until_mono_ns")
-
-    def __init__(self, until_mono_ns: int, is_media: bool) -> None:
-        self.until_mono_ns = until_mono_ns
-        self.is_media = is_media
 
 
 def run_uplink(

@@ -233,8 +233,10 @@ def test_a_picture_follows_its_alert(place: Place, tmp_path: Path) -> None:
         mailbox.put(outgoing_evidence(alert, ref.path))
         mailbox.put(outgoing_evidence(alert, tmp_path / "gone.webp"))
         mailbox.put(numbered(0, severity=4))
-        with running(place.desk, place.uplink):
-            wait_empty(mailbox)
+        with running(place.desk):
+            drone_session(place.mqtt, "drone-9").close()  # the desk is there
+            with running(place.uplink):
+                wait_empty(mailbox)
         state = mailbox.queue_state()
         assert (state.evidence_dropped, state.lost) == (1, 0)
     with DeskStore(place.desk_path) as store:
