@@ -72,6 +72,11 @@ class Ground:
         """Fill an outline with one colour, keeping none of the ground's own shades."""
         cv2.fillPoly(self.rgb, [pixels(outline_m)], rgb, cv2.LINE_AA)
 
+    def line(self, ends_m: NDArray[np.floating], rgb: tuple[int, int, int], thick_px: int) -> None:
+        """Draw a line between two points, shape (2, 2)."""
+        (x0, y0), (x1, y1) = pixels(ends_m).tolist()
+        cv2.line(self.rgb, (x0, y0), (x1, y1), rgb, thick_px, cv2.LINE_AA)
+
     def wash(
         self,
         outline_m: NDArray[np.floating],
@@ -238,69 +243,37 @@ def _mark_street(
 
 def _mark_lot(rng: np.random.Generator, ground: Ground, lot: Lot) -> None:
     foot = lot.foot
+    long, wide = foot.length_m, foot.width_m
     if lot.kind == "field":
         _mark_field(rng, ground, lot)
     elif lot.kind == "parking":
-        for east in np.arange(-foot.length_m / 2 + 1, foot.length_m / 2 - 1, 2.6):
+        for east in np.arange(-long / 2 + 1, long / 2 - 1, 2.6):
             for sign in (-1, 1):
-                ends = foot.place(
-                    np.array(
-                        [
-                            [east, sign * foot.width_m / 2 * 0.9],
-                            [east, sign * (foot.width_m / 2 * 0.9 - 5)],
-                        ]
-                    )
-                )
-                line = pixels(ends)
-                cv2.line(
-                    ground.rgb,
-                    tuple(line[0].tolist()),
-                    tuple(line[1].tolist()),
-                    (215, 214, 208),
-                    1,
-                    cv2.LINE_AA,
-                )
+                edge = sign * wide / 2 * 0.9
+                bay = foot.place(np.array([[east, edge], [east, edge - 5 * sign]]))
+                ground.line(bay, (215, 214, 208), 1)
     elif lot.kind == "yard":
         for _ in range(int(rng.integers(1, 4))):  # wheel tracks
-            ends = foot.place(rng.uniform(-0.45, 0.45, (2, 2)) * [foot.length_m, foot.width_m])
+            ends = foot.place(rng.uniform(-0.45, 0.45, (2, 2)) * [long, wide])
             for side in (-0.8, 0.8):
-                line = pixels(ends + side)
-                cv2.line(
-                    ground.rgb,
-                    tuple(line[0].tolist()),
-                    tuple(line[1].tolist()),
-                    (126, 112, 94),
-                    4,
-                    cv2.LINE_AA,
-                )
+                ground.line(ends + side, (126, 112, 94), 4)
     elif lot.kind in ("house", "block", "hall"):
-        for east in np.arange(-foot.length_m / 2, foot.length_m / 2, 4.0):
-            line = pixels(
-                foot.place(np.array([[east, -foot.width_m / 2], [east, foot.width_m / 2]]))
-            )
-            shade = ground.rgb[tuple(np.clip(line[0][::-1], 0, GROUND_PX - 1))].astype(int) * 0.88
-            cv2.line(
-                ground.rgb,
-                tuple(line[0].tolist()),
-                tuple(line[1].tolist()),
-                tuple(shade.tolist()),
-                1,
-            )
+        for east in np.arange(-long / 2, long / 2, 4.0):  # joints between slabs
+            ends = foot.place(np.array([[east, -wide / 2], [east, wide / 2]]))
+            col, row = np.clip(pixels(ends)[0], 0, GROUND_PX - 1)
+            red, green, blue = (ground.rgb[row, col].astype(int) * 0.88).astype(int).tolist()
+            ground.line(ends, (red, green, blue), 1)
 
 
 def _mark_field(rng: np.random.Generator, ground: Ground, lot: Lot) -> None:
     greens = ((96, 122, 52), (78, 108, 46), (140, 132, 74), (126, 98, 68), (104, 128, 66))
-    crop = greens[int(rng.integers(len(greens)))]
+    red, green, blue = greens[int(rng.integers(len(greens)))]
     foot = lot.foot
-    ground.wash(foot.corners(-1.0), crop, 0.85, 0.4)
-    furrow = tuple(int(c * 0.7) for c in crop)
+    ground.wash(foot.corners(-1.0), (red, green, blue), 0.85, 0.4)
+    furrow = (int(red * 0.7), int(green * 0.7), int(blue * 0.7))
+    reach = foot.length_m / 2 - 1
     for north in np.arange(-foot.width_m / 2 + 1.2, foot.width_m / 2 - 1, 0.85):
-        line = pixels(
-            foot.place(np.array([[-foot.length_m / 2 + 1, north], [foot.length_m / 2 - 1, north]]))
-        )
-        cv2.line(
-            ground.rgb, tuple(line[0].tolist()), tuple(line[1].tolist()), furrow, 2, cv2.LINE_AA
-        )
+        ground.line(foot.place(np.array([[-reach, north], [reach, north]])), furrow, 2)
 
 
 def paint(rng: np.random.Generator, family: Family, layout: Layout) -> Ground:
