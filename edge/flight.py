@@ -24,7 +24,7 @@ from edge.errors import MailboxError
 from edge.health import Health
 from edge.pipeline import fly
 from edge.protocol.status import FlightStatus, LinkState
-from edge.records import AlertKind, Frame, MonoNs, Tick
+from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.report.rolelock import RoleLock
@@ -60,7 +60,8 @@ class Watch:
         for event in stream:
             yield event
             if isinstance(event, Tick):
-                self.look_around(event.mono_ns)
+                with self.stages.guard(event):  # a status that fails must not end the flight
+                    self.look_around(event.mono_ns)
 
     def look_around(self, mono_ns: MonoNs) -> None:
         """Reload a changed config, log a camera's change of state, tell the status."""
@@ -167,7 +168,7 @@ def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Ev
     with ExitStack() as stack:
         stack.enter_context(RoleLock(patrol.mailbox.path, "flight"))
         telemetry = Telemetry(patrol.autopilot)
-        clocks = Clocks(utc_ns=lambda: telemetry.utc(_mono_ns()).utc_ns)
+        clocks = Clocks(utc_ns=lambda: trusted_utc_ns(telemetry.utc(_mono_ns())))
         mailbox = stack.enter_context(Mailbox(patrol.mailbox, clocks))
         link = MavlinkLink(patrol.autopilot, telemetry)
         stages = build_stages(
@@ -209,6 +210,15 @@ def announced_stream(camera: CameraConfig, link: MavlinkLink) -> VideoStream | N
     streams = link.video_streams()
     wanted = camera.mavlink_stream
     return next((s for s in streams if wanted in (0, s.stream_id)), None)
+
+
+def trusted_utc_ns(utc: UtcTime) -> UtcNs | None:
+    """Return a UTC by which a message may grow old; None where only this computer vouches for it.
+
+    Its clock may have stood still while the power was off: a message stamped with the time of
+    last week would expire at the next start, when the right time is known.
+    """
+    return utc.utc_ns if utc.quality >= TimeQuality.GNSS else None
 
 
 def hottest_c() -> float | None:

@@ -81,14 +81,15 @@ def skywhistle(*arguments: str) -> list[str]:
 def supervise(programs: Sequence[Program], stop: threading.Event) -> int:
     """Keep the programs running until `stop` is set; return the exit code for the parent.
 
-    A program that says its input is not usable (exit code 2) ends the whole: a restart would
-    meet the same file.
+    A program that says at its first start that its input is not usable (exit code 2) ends the
+    whole: a restart would meet the same file.  Later it is restarted like any other: a config
+    that someone is editing must not take the other program out of the air.
     """
     signal.signal(signal.SIGHUP, _forward(programs))
     try:
         while not stop.wait(_POLL_S):
             for program in programs:
-                if program.ended() == _EXIT_UNUSABLE:
+                if program.ended() == _EXIT_UNUSABLE and program.restarts == 1:
                     return _EXIT_UNUSABLE
                 if program.child is None and time.monotonic() >= program.due_s:
                     program.start()

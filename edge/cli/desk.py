@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from edge.cli.signals import os_utc_ns, stop_on_signals
+from edge.cli.signals import os_utc_ns, stop_on_signals, whole_or_not_at_all
 
 DEFAULT_DATABASE = Path("var/desk.db")
 
@@ -36,7 +36,9 @@ def desk(
         typer.echo(commit_line(committed))
 
     patrol = read_patrol(config)
-    run_desk(patrol.mqtt, database, show, stop_on_signals(), os_utc_ns)
+    stop = stop_on_signals()
+    with whole_or_not_at_all(stop):
+        run_desk(patrol.mqtt, database, show, stop, os_utc_ns)
 
 
 def _export(database: Path, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from edge.cli.signals import os_utc_ns, stop_on_signals
+from edge.cli.signals import os_utc_ns, stop_on_signals, whole_or_not_at_all
 from edge.settings import read_settings
 
 CONFIG = typer.Argument(..., help="The patrol.toml.")
@@ -38,7 +38,9 @@ def flight(config: Path = CONFIG) -> None:
     settings = read_settings(config)
     reload = threading.Event()
     signal.signal(signal.SIGHUP, lambda _number, _frame: reload.set())
-    fly_aircraft(settings, stop_on_signals(), reload)
+    stop = stop_on_signals()
+    with whole_or_not_at_all(stop):
+        fly_aircraft(settings, stop, reload)
 
 
 def uplink(config: Path = CONFIG) -> None:
@@ -47,4 +49,6 @@ def uplink(config: Path = CONFIG) -> None:
 
     settings = read_settings(config)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing of the uplink reloads
-    run_uplink(settings.patrol, stop_on_signals(), os_utc_ns)
+    stop = stop_on_signals()
+    with whole_or_not_at_all(stop):
+        run_uplink(settings.patrol, stop, os_utc_ns)

@@ -165,6 +165,8 @@ class MqttSession:
         """Live through one connection; returns whether it ever was up."""
         self._generation += 1
         self._ended.clear()
+        if self._closing.is_set():  # between the keeper's look at it and the line above
+            return False
         client = self._new_client(self._generation)
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._config.session_expiry_s if self._is_durable else 0

@@ -76,8 +76,11 @@ class Mailbox:
         self._valid_s = config.validity_s
         self._clocks = clocks
         self._lock = threading.RLock()
-        self._db, self.was_damaged = open_database(config.path)
-        self._identity = config.path.stat().st_ino
+        self._open()
+
+    def _open(self) -> None:
+        self._db, self.was_damaged = open_database(self._path)
+        self._identity = self._path.stat().st_ino
         self._data_version = -1
         self.epoch = int(self._one("SELECT value FROM meta WHERE name = 'epoch'")[0])
         if self.was_damaged:
@@ -85,7 +88,15 @@ class Mailbox:
                 LossCause.MAILBOX_DAMAGED, (0, 0, 0, 0), reason="mailbox damaged, moved aside"
             )
             with self._transaction() as db:
-                outbox.store_loss(db, damaged, clocks)
+                outbox.store_loss(db, damaged, self._clocks)
+
+    def _follow_the_path(self) -> None:
+        """Open the file anew where `uplink` has moved a damaged one aside: nobody reads that."""
+        with self._lock:
+            if not self.is_current():
+                log.error("mailbox_replaced path=%s", self._path)
+                self._db.close()
+                self._open()
 
     # --- what flight does -------------------------------------------------------------------------
 
@@ -103,6 +114,7 @@ class Mailbox:
 
     def put_all(self, messages: Sequence[Outgoing]) -> list[int]:
         """Store several messages in one transaction: all of them or none."""
+        self._follow_the_path()
         with self._transaction() as db:
             seqs = [outbox.insert(db, m, self._clocks, self._valid_s) for m in messages]
             outbox.count(db, "accepted", len(messages))
@@ -111,6 +123,7 @@ class Mailbox:
 
     def set_flight_status(self, status: FlightStatus) -> None:
         """Overwrite what `flight` says of itself."""
+        self._follow_the_path()
         self._set_status("flight", flight_status_bytes(status))
 
     def commands(self) -> list[Command]:
@@ -232,17 +245,21 @@ class Mailbox:
 
     def queue_state(self) -> QueueState:
         """Count what waits."""
+        # One statement sees one state of the file: were `flight` to put the first row between two,
+        # the status would say that it is done with, and the desk's ack would delete it unsent.
+        low = self._one(
+            "SELECT coalesce((SELECT min(seq) FROM outbox),"
+            " 1 + (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'))"
+        )
         counters = dict(self._all("SELECT name, n FROM counter"))
-        low = self._one("SELECT min(seq) FROM outbox")
         oldest = self._all(
             "SELECT min(put_mono_ns) FROM outbox WHERE boot_id = ?", (self._clocks.boot_id,)
         )[0][0]
-        last = self._one("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'")
         oldest_s = 0.0 if oldest is None else (self._clocks.mono_ns() - oldest) / 1e9
         return QueueState(
             queued=counters.pop("rows"),
             queued_bytes=counters.pop("bytes"),
-            low_seq=int(last[0]) + 1 if low[0] is None else int(low[0]),
+            low_seq=int(low[0]),
             oldest_s=max(0.0, oldest_s),
             **counters,
         )

@@ -216,8 +216,12 @@ class Uplink:
 
     def _arrived(self, incoming: Incoming) -> None:
         if incoming.topic == ack_topic(self._drone_id):
+            # First: were the disk full, acks that the broker waits for would use up its quota, and
+            # none would come any more.  One that is lost comes again with the next resend.
+            self._session.acknowledge(incoming)
             self._take_ack(incoming.payload)
-        elif not self._mailbox.store_command(incoming.topic.rsplit("/", 1)[-1], incoming.payload):
+            return
+        if not self._mailbox.store_command(incoming.topic.rsplit("/", 1)[-1], incoming.payload):
             self._note("the inbox is full; a command was refused")
         self._session.acknowledge(incoming)
 

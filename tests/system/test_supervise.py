@@ -75,6 +75,21 @@ def test_an_unusable_input_ends_the_whole() -> None:
     assert living.child is None
 
 
+def test_an_input_that_became_unusable_stops_nobody_else(tmp_path: Path) -> None:
+    """Once in the air, a program that meets a broken file is tried again; the other flies on."""
+    note = tmp_path / "starts"
+    code = (
+        "import sys; file = open(sys.argv[1], 'a+'); file.seek(0); n = len(file.readlines())\n"
+        "file.write('x\\n'); file.close(); sys.exit(2 if n else 1)"
+    )
+    refusing, living = program("refusing", code, str(note)), program("living", FOREVER)
+    stop = threading.Event()
+    waiting = stop_when(lambda: note.exists() and len(note.read_text().splitlines()) >= 3, stop)
+    assert supervise([refusing, living], stop) == 0
+    waiting.join()
+    assert living.restarts == 0
+
+
 def test_a_program_that_ran_long_restarts_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was well for a while begins again with the first back-off."""
     monkeypatch.setattr(module, "_WELL_AFTER_S", 0.0)

@@ -283,6 +283,38 @@ def test_a_file_moved_away_is_noticed(mailbox: Mailbox, path: Path) -> None:
     assert not mailbox.is_current()
 
 
+def test_flight_follows_a_file_that_uplink_moved_aside(
+    mailbox: Mailbox, path: Path, times: Times
+) -> None:
+    """What is accepted after the move lies in the file that is delivered from, not beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        part.rename(path.with_name(f"{path.name}.damaged{suffix}"))
+    with Mailbox(MailboxConfig(path=path), times.clocks()) as uplink:
+        seq = mailbox.put(message())
+        assert mailbox.epoch == uplink.epoch
+        assert queued(uplink) == [seq]
+
+
+def test_a_row_put_while_the_state_is_read_is_not_done_with(
+    mailbox: Mailbox, path: Path, times: Times, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`low_seq` is of one state of the file: it never passes a row that the desk has not got."""
+    with Mailbox(MailboxConfig(path=path), times.clocks()) as flight:
+        read = mailbox._all
+
+        def interrupted(sql: str, values: tuple[object, ...] = ()) -> list[object]:
+            rows = read(sql, values)
+            if "min(seq)" in sql:
+                flight.put(message())
+            return rows
+
+        monkeypatch.setattr(mailbox, "_all", interrupted)
+        state = mailbox.queue_state()
+        monkeypatch.undo()
+        assert state.low_seq <= queued(mailbox)[0]
+
+
 def test_the_file_of_a_newer_skywhistle_is_refused(path: Path, times: Times) -> None:
     """A schema not known here is left alone, with advice."""
     Mailbox(MailboxConfig(path=path), times.clocks()).close()
