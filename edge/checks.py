@@ -24,7 +24,6 @@ from edge.district import rule_book
 from edge.errors import ConfigError, ModelError
 from edge.geo.camera import read_intrinsics
 from edge.geo.mount import MountKind, read_mount
-from edge.geo.plane import LocalPlane
 from edge.settings import Settings
 from edge.vision.probe import probe_model
 
@@ -76,7 +75,7 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
 
 def _check_files(patrol: PatrolConfig) -> Iterator[Finding]:
     try:
-        rule_book(patrol, LocalPlane(0.0, 0.0))
+        rule_book(patrol, None)
         yield Finding("config", Grade.OK, "zones, grid and event codes are readable")
     except ConfigError as error:
         yield Finding("config", Grade.FAIL, str(error))

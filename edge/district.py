@@ -89,19 +89,29 @@ def _name_of(plane: LocalPlane) -> str:
     return f"{plane.origin_lat_deg:.9f},{plane.origin_lon_deg:.9f}"
 
 
-def rule_book(patrol: PatrolConfig, plane: LocalPlane) -> RuleBook:
+def rule_book(patrol: PatrolConfig, plane: LocalPlane | None) -> RuleBook:
     """Read the rules with all that they refer to.
+
+    Args:
+        patrol: Rules, zones, and the district's files.
+        plane: The district's; None before the first fix: the book is good for checking only.
 
     Raises:
         ConfigError: A zone, grid or code file is not usable.
     """
     district = patrol.district
+    flat = _degrees if plane is None else plane.enu_from_geodetic
     return RuleBook(
         rules=patrol.rule,
-        zones=Zones.read(patrol.zone, plane.enu_from_geodetic),
-        grid=Grid.read(district.grid, district.grid_id_property, plane.enu_from_geodetic),
+        zones=Zones.read(patrol.zone, flat),
+        grid=Grid.read(district.grid, district.grid_id_property, flat),
         codes=read_event_codes(district.event_codes),
     )
+
+
+def _degrees(lat_deg: float, lon_deg: float) -> tuple[float, float]:
+    """Stand in for a plane that is not known yet: any one would fold what is far from it."""
+    return (lon_deg, lat_deg)
 
 
 def _locator(camera: CameraConfig, patrol: PatrolConfig, plane: LocalPlane) -> Locator:

@@ -202,7 +202,7 @@ class Stages:
                 update={"rule": fresh.patrol.rule, "zone": fresh.patrol.zone}
             )
             # Also before the first pose: what cannot be read must be refused now, not then.
-            book = rule_book(patrol, LocalPlane(0.0, 0.0) if district is None else district.plane)
+            book = rule_book(patrol, None if district is None else district.plane)
         except ConfigError as error:
             log.error("reload_refused reason=%s", str(error).replace("\n", "; "))
             return
@@ -289,7 +289,7 @@ def build_stages(
     for camera in patrol.camera:
         read_intrinsics(camera.calibration)
         read_mount(camera.mount)
-    rule_book(patrol, LocalPlane(0.0, 0.0))  # reads zones, grid and codes
+    rule_book(patrol, None)  # reads zones, grid and codes
     detectors = {
         camera.id: OnnxDetector(read_manifest(camera.model), patrol.inference)
         for camera in patrol.camera

@@ -55,7 +55,8 @@ class UdpWire:
         self._peer: tuple[str, int] | None = None
         try:
             if is_server:
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                # Not SO_REUSEADDR: a second program (`check` beside a flight) would get the port
+                # and, on Linux, every datagram from then on; the aircraft would fly on deaf.
                 self._socket.bind((host, port))
             else:
                 self._peer = (socket.gethostbyname(host), port)

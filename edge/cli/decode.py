@@ -43,11 +43,17 @@ def decode(
         raise typer.Exit(1)
 
 
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).is_file()
+    except (OSError, ValueError):  # an alert's hex digits are longer than a file's name may be
+        return False
+
+
 def _pieces(source: str) -> Iterator[bytes]:
     """Yield what can be decoded by itself: each line of hex as it comes, else the whole input."""
     if source != "-":
-        path = Path(source)
-        yield path.read_bytes() if path.is_file() else source.encode()
+        yield Path(source).read_bytes() if _is_file(source) else source.encode()
         return
     for line in sys.stdin.buffer:
         if _HEX_LINE.fullmatch(line.strip()):

@@ -32,8 +32,8 @@ def replay(
 
     console = Console(stderr=True)
     recorded = open_flight(flight)
-    fresh_folder(out)
     settings = replay_settings(recorded, out, config or config_for(recorded), model)
+    fresh_folder(out)
     with progress_bar(console) as progress:
         task = progress.add_task(recorded.spec.name, total=recorded.n_frames())
 

@@ -185,6 +185,23 @@ def test_only_the_vehicle_is_answered(udp: Callable[..., tuple[Rig, UdpPeer]]) -
         stranger.close()
 
 
+def test_a_second_program_does_not_take_the_telemetry_away() -> None:
+    """`check` beside a flight is told that the port is taken; the flight hears on."""
+    flying = MavlinkLink(*_link_at("udpin:127.0.0.1:0"))
+    flying.start()
+    try:
+        second = MavlinkLink(*_link_at(f"udpin:127.0.0.1:{flying.port}"))
+        with pytest.raises(TelemetryError, match="is another program using the port"):
+            second.start()
+    finally:
+        flying.close()
+
+
+def _link_at(url: str) -> tuple[AutopilotConfig, Telemetry]:
+    config = AutopilotConfig(url=url)
+    return config, Telemetry(config)
+
+
 def test_tcp_is_opened_again_after_a_break() -> None:
     """A dropped connection is reopened with back-off, and the rates are asked for anew."""
     server = TcpPeer()

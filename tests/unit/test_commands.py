@@ -1,0 +1,41 @@
+"""What the commands do with their arguments, and the config with its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from edge.cli.main import app
+from edge.config import PatrolConfig
+from edge.district import rule_book
+from edge.protocol.alert import encode_alert
+from edge.protocol.messages import MessageKind, Stamp, seal
+from tests.unit.protocol.alerts import worst_alert
+
+
+def test_the_longest_alert_decodes_from_the_command_line() -> None:
+    """Hex digits that are too many for a file's name are still hex digits."""
+    payload = seal(MessageKind.ALERT, Stamp(0xFFFF_FFFF, 0xFFFF_FFFF), encode_alert(worst_alert()))
+    done = CliRunner().invoke(app, ["decode", "--json", payload.hex()])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)
+
+
+def test_a_zone_anywhere_on_earth_can_be_checked_before_the_first_fix(tmp_path: Path) -> None:
+    """A zone across the meridian of 90° east is as good as any other."""
+    ring = [[89.99, 24.0], [90.01, 24.0], [90.01, 24.02], [89.99, 24.02], [89.99, 24.0]]
+    zone = tmp_path / "zone.geojson"
+    zone.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    camera = {"id": "main", "source": "x", "model": "m", "calibration": "c", "mount": "m"}
+    rule = {"name": "sheds", "labels": ["structure"], "inside": ["river"]}
+    patrol = PatrolConfig.model_validate(
+        {
+            "drone_id": "d1",
+            "camera": [camera],
+            "rule": [rule],
+            "zone": [{"name": "river", "file": str(zone)}],
+        }
+    )
+    assert rule_book(patrol, None).zones.names == {"river"}
