@@ -26,6 +26,7 @@ from edge.replay import ReplayClock
 from edge.vision.detector import OnnxDetector
 
 FRAMES_PER_ROUND = 40
+_MIN_ROUNDS = 3  # however little time there is
 # The process is at rest when it burns less than this in one look; the decoder has then filled its
 # queue, so that every turn begins and ends with as many frames in hand.
 _REST_LOOK_S = 0.015
@@ -152,7 +153,7 @@ class Rounds:
                 loop = watch.stop()
                 sticks = self.yardsticks
                 self.done.append(Round(loop, sticks.decode(), sticks.infer(), sticks.both()))
-                if time.monotonic() > self.until_mono_s:
+                if time.monotonic() > self.until_mono_s and len(self.done) >= _MIN_ROUNDS:
                     return
                 n_frames, watch = 0, Stopwatch()
 
@@ -197,8 +198,8 @@ def _figures(rounds: Rounds) -> LoopFigures:
     if not measured:
         n_frames = rounds.yardsticks.n_frames
         raise BenchError(
-            f"{len(rounds.done)} rounds of {n_frames} frames, and the first warms up; give a "
-            f"longer flight or more --seconds"
+            f"{len(rounds.done)} rounds of {n_frames} frames, and the first warms up: the "
+            f"flight is too short"
         )
     n, inference_s = rounds.yardsticks.n_frames, rounds.yardsticks.inference_s
     return LoopFigures(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.bench.figures import Figures, rows
 from edge.cli.signals import os_utc_ns
+
+if TYPE_CHECKING:
+    from edge.bench.figures import Figures
 
 
 class Part(str, Enum):
@@ -70,6 +73,8 @@ def bench(
 
 def _table(figures: Figures) -> Table:
     """Return the figures against their targets, and why some are missing."""
+    from edge.bench.figures import rows
+
     table = Table(title=figures.machine, caption=_caption(figures), caption_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
