@@ -232,6 +232,8 @@ class PatrolConfig(Table):
 
     @model_validator(mode="after")
     def _names_are_known_and_unique(self) -> PatrolConfig:
+        if self.drone_id == "desk":
+            raise ValueError("drone_id 'desk' is the command centre's own name; choose another")
         zones = {zone.name for zone in self.zone}
         for rule in self.rule:
             wanted = {*rule.inside, *rule.outside, *([rule.near] if rule.near else [])}

@@ -82,7 +82,7 @@ def save(
     """Write all confirmed incidents; a crash or power cut leaves the old file or the new one.
 
     Args:
-        path: The file; its folder must exist.
+        path: The file; its folder is made if it is not there.
         incidents: What to keep.
         mono_ns: Now.
         utc_ns: Now, where it is known.
@@ -100,6 +100,7 @@ def save(
     content = _FILE.dump_json(Saved(VERSION, plane, utc_ns, kept))
     beside = path.with_name(path.name + ".tmp")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(content)
             file.flush()

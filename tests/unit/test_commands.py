@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from edge.cli.main import app
@@ -39,3 +41,11 @@ def test_a_zone_anywhere_on_earth_can_be_checked_before_the_first_fix(tmp_path: 
         }
     )
     assert rule_book(patrol, None).zones.names == {"river"}
+
+
+def test_a_drone_called_desk_is_refused_before_the_start() -> None:
+    """Its topics would be the command centre's."""
+    camera = {"id": "main", "source": "x", "model": "m", "calibration": "c", "mount": "m"}
+    rule = {"name": "sheds", "labels": ["structure"]}
+    with pytest.raises(ValidationError, match="the command centre's own name"):
+        PatrolConfig.model_validate({"drone_id": "desk", "camera": [camera], "rule": [rule]})

@@ -104,6 +104,13 @@ def test_a_damaged_snapshot_is_moved_aside(
     assert path.with_name("incidents.json.damaged").exists()
 
 
+def test_a_state_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    """An origin in the config writes no file, so nobody else may have made the folder."""
+    path = tmp_path / "state" / "incidents.json"
+    snapshot.save(path, incidents(), 0, plane="here")
+    assert snapshot.load(path, incidents(), 0, plane="here") == 0
+
+
 def test_no_snapshot_is_a_first_flight(tmp_path: Path) -> None:
     """A missing file is not a fault."""
     assert snapshot.load(tmp_path / "none.json", incidents(), 0) is NotRestored.NO_FILE
