@@ -49,6 +49,7 @@ class Watch:
     reload: threading.Event
     _config_mtime_ns: int = 0
     _status_due_ns: int = 0
+    _lost_told: int = 0  # events that the guard had caught by the last status
     _states: dict[str, VideoState] = field(default_factory=dict)
     _autopilot: tuple[object, ...] = ()
 
@@ -147,7 +148,9 @@ class Watch:
                 return f"camera {source.camera_id} {state.value}"
         if not self.link.health().connected:
             return "no autopilot"
-        return self.stages.health.last_error[:32]
+        health = self.stages.health
+        is_new, self._lost_told = health.lost_events > self._lost_told, health.lost_events
+        return health.last_error if is_new else ""  # what went wrong an hour ago is in the log
 
     def _mtime_ns(self) -> int:
         try:

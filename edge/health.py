@@ -43,5 +43,4 @@ class Health:
     inference_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     frame_to_outbox_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     frame_rate: Rate = field(default_factory=Rate)
-    inference_rate: Rate = field(default_factory=Rate)
     last_error: str = ""
