@@ -92,6 +92,13 @@ def write_patrol_flight(folder: Path, patrol: Patrol = Patrol()) -> Path:
         'calibration = "camera.toml"\nmount = "mount.toml"\n'
         '[telemetry]\nlog = "flight.tlog"\nsystem_id = 1\n[time]\nrule = "frame_times"\n'
     )
+    write_parts(folder)
+    return folder
+
+
+def write_parts(folder: Path) -> None:
+    """Write what the aircraft carries: calibration, mounts and detector."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "camera.toml").write_text(
         f'id = "painted"\nwidth_px = {SIDE_PX}\nheight_px = {SIDE_PX}\n'
         f"fx_px = {FOCAL_PX}\nfy_px = {FOCAL_PX}\ncx_px = 319.5\ncy_px = 319.5\n"
@@ -104,7 +111,6 @@ def write_patrol_flight(folder: Path, patrol: Patrol = Patrol()) -> Path:
         text = f'id = "{kind}"\nkind = "{kind}_gimbal"\n'
         (folder / f"{kind}.toml").write_text(text)
     write_square_finder(folder / "model")
-    return folder
 
 
 def write_square_finder(folder: Path) -> None:

@@ -1,0 +1,170 @@
+"""The command line as a new user types it: what it says, what it leaves alone, how it exits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from edge import __version__
+from edge.config import MqttConfig
+from tests.aircraft import Aircraft, command, skywhistle
+from tests.patrol_flight import write_parts
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+pytestmark = pytest.mark.system
+
+COMMANDS = (
+    "", "run", "flight", "uplink", "desk", "check", "replay", "decode", "bench", "demo", "schema",
+    "model add", "model show", "sim serve", "sim resend",
+)  # fmt: skip
+
+
+@pytest.fixture
+def aircraft(tmp_path: Path) -> Aircraft:
+    """An aircraft without autopilot, camera and broker."""
+    write_parts(tmp_path / "flight")
+    mqtt = MqttConfig(port=1, tls=False)
+    return Aircraft(tmp_path / "drone", tmp_path / "flight", mqtt, 1, witnessed=False)
+
+
+@pytest.fixture(scope="module")
+def alert_hex(repo: Path) -> str:
+    """One alert's body, as the golden files keep it."""
+    return (repo / "tests" / "golden" / "alerts" / "typical.hex").read_text().strip()
+
+
+def test_every_command_says_what_it_does() -> None:
+    """`--help` works for all, and each says something of its own."""
+    done = [command(*words.split(), "--help") for words in COMMANDS]
+    for words, one in zip(COMMANDS, done, strict=True):
+        assert one.returncode == 0, f"{words}: {one.stderr}"
+        assert "Usage" in one.stdout
+    assert len({one.stdout for one in done}) == len(COMMANDS)
+
+
+def test_the_version_is_the_package_s() -> None:
+    """`--version` prints it and nothing else."""
+    done = skywhistle("--version")  # a child, as a shell starts it
+    assert done.returncode == 0
+    assert done.stdout == f"skywhistle {__version__}\n"
+
+
+def test_a_mistake_in_the_config_stops_all_before_anything_opens(aircraft: Aircraft) -> None:
+    """Exit code 2, with file, line, key, value and the nearest key; no file has been made."""
+    text = aircraft.config.read_text().replace("min_looks", "min_loks")
+    aircraft.config.write_text(text)
+    line = text[: text.index("min_loks")].count("\n") + 1
+    before = sorted(aircraft.folder.rglob("*"))
+    for name in ("run", "flight", "uplink", "desk", "check"):
+        done = command(name, str(aircraft.config))
+        assert done.returncode == 2
+        told = f"{aircraft.config}:{line}: rule.0.min_loks: unknown key (value 3)"
+        assert f"{told}; did you mean `min_looks`?" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(aircraft.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("port = 1", 'port = "one"'), "mqtt.port = 'one'"),
+        (("threshold = 0.6", "threshold = 6"), "rule.0.threshold = 6"),
+        (('drone_id = "drone-1"', ""), "drone_id: is missing"),
+        (("[mqtt]", "[mqtt"), "is not TOML"),
+    ],
+)
+def test_each_kind_of_mistake_is_named(
+    aircraft: Aircraft, change: tuple[str, str], told: str
+) -> None:
+    """Wrong type, impossible value, missing key and broken TOML: exit code 2, and which it is."""
+    aircraft.config.write_text(aircraft.config.read_text().replace(*change))
+    done = command("check", str(aircraft.config))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert str(aircraft.config) in done.stderr
+
+
+def test_a_wrong_model_is_told_at_the_start(aircraft: Aircraft) -> None:
+    """A file that is not the manifest's, and a missing folder: a sentence each, exit code 1."""
+    model = aircraft.flight / "model"
+    with (model / "detector.onnx").open("ab") as file:
+        file.write(b"\0")
+    done = command("flight", str(aircraft.config))
+    assert done.returncode == 1
+    assert "SHA-256" in done.stderr
+    assert "detector.onnx" in done.stderr
+    for path in model.iterdir():
+        path.unlink()
+    model.rmdir()
+    missing = command("flight", str(aircraft.config))
+    assert missing.returncode == 1
+    assert f"{model}/model.toml: No such file" in missing.stderr
+    assert "skywhistle model add" in missing.stderr
+    assert "Traceback" not in done.stderr + missing.stderr
+
+
+def test_decode_reads_hex_files_and_lines(alert_hex: str, tmp_path: Path) -> None:
+    """As an argument, raw or hex in a file, line by line from `mosquitto_sub`: the same words."""
+    raw, text = tmp_path / "alert.bin", tmp_path / "alert.hex"
+    raw.write_bytes(bytes.fromhex(alert_hex))
+    text.write_text(alert_hex + "\n")
+    done = [command("decode", *words) for words in ([alert_hex], [str(raw)], [str(text)])]
+    lines = f"sw/v1/drone-1/up/alert {alert_hex}\nsw/v1/drone-1/up/alert {alert_hex}\n"
+    twice = skywhistle("decode", stdin=lines.encode())
+    for one in [*done, twice]:
+        assert one.returncode == 0, one.stderr
+    assert len({one.stdout for one in done}) == 1
+    assert twice.stdout == done[0].stdout * 2
+    as_json = json.loads(command("decode", "--json", alert_hex).stdout)
+    assert as_json["fields"]["incident_id"] in done[0].stdout
+
+
+def test_decode_says_what_is_not_ours(alert_hex: str) -> None:
+    """Garbage between good lines is named; the good lines are read; exit code 1."""
+    lines = f"{alert_hex}\nffff\n{alert_hex}\n"
+    done = skywhistle("decode", "--json", stdin=lines.encode())
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert "not a message of ours" in done.stderr
+    for garbage in ("zz", "00" * 300):
+        bad = command("decode", garbage)
+        assert bad.returncode == 1
+        assert "Traceback" not in bad.stderr
+
+
+def test_the_schema_takes_the_shipped_config(repo: Path) -> None:
+    """`schema` prints JSON Schema under which the commented patrol.toml is valid."""
+    schema = json.loads(command("schema").stdout)
+    config = tomllib.loads((repo / "patrol.toml").read_text())
+    jsonschema.validate(config, schema)
+    config["rule"][0]["min_loks"] = 3
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, schema)
+
+
+def test_what_is_not_there_is_named(aircraft: Aircraft, tmp_path: Path) -> None:
+    """A missing flight, log, model or database is one sentence with its path, no traceback."""
+    nowhere = str(tmp_path / "nowhere")
+    commands = (
+        ("replay", nowhere),
+        ("sim", "serve", nowhere),
+        ("sim", "resend", nowhere),
+        ("model", "add", nowhere),
+        ("model", "show", nowhere),
+        ("run", nowhere),
+        ("desk", str(aircraft.config), "--database", nowhere, "--export", f"{nowhere}.csv"),
+        ("desk", str(aircraft.config), "--export", f"{nowhere}.txt"),
+    )
+    for words in commands:
+        done = command(*words)
+        assert done.returncode in {1, 2}, words
+        assert nowhere in done.stderr, words
+        assert "Traceback" not in done.stderr, words
