@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from edge.cli.progress import progress_bar
+from edge.cli.progress import progress_bar, quiet
 from edge.cli.shipped import DEMO_FLIGHT, config_for
 from edge.cli.signals import os_utc_ns
 from edge.records import Frame, Tick
@@ -34,6 +34,7 @@ def demo(
     from edge.cli.results import shortfalls
     from edge.replay import fresh_folder
 
+    quiet()
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     recorded = open_flight(flight)
     fresh_folder(out)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def quiet() -> None:
+    """Keep routine events off the terminal: the bar and the desk's lines are the story there."""
+    root = logging.getLogger()
+    if root.level == logging.INFO:  # not with --verbose
+        root.setLevel(logging.WARNING)
 
 
 def progress_bar(console: Console) -> Progress:

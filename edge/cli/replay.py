@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from edge.cli.progress import progress_bar
+from edge.cli.progress import progress_bar, quiet
 from edge.cli.shipped import config_for
 from edge.records import Frame, Tick
 
@@ -30,6 +30,7 @@ def replay(
     from edge.replay import ReplayRequest, fresh_folder, replay_settings
     from edge.replay import replay as fly
 
+    quiet()
     console = Console(stderr=True)
     recorded = open_flight(flight)
     settings = replay_settings(recorded, out, config or config_for(recorded), model)
