@@ -24,9 +24,18 @@ from edge.report.mailbox import Mailbox
 from edge.settings import Settings
 from edge.stages import Stages, Stored, build_stages
 
-DEMO_FLIGHT = Path(__file__).resolve().parents[2] / "sim" / "flights" / "demo"
 Item = TypeVar("Item")
 _NO_AUTOPILOT = "udpin:127.0.0.1:0"  # the log is fed by hand, no link is opened
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the user wants measured."""
+
+    flight: Path
+    config: Path | None = None  # None: what `config_for` says, else the one the flight names
+    model: Path | None = None  # None: the config's own
+    config_for: Callable[[RecordedFlight], Path | None] = lambda _recorded: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +49,26 @@ class Rig:
     folder: Path  # for what the parts write
 
 
-def open_rig(flight: Path | None, model: Path | None, folder: Path) -> Rig:
+def open_rig(choice: Choice, folder: Path) -> Rig:
     """Open the flight that is measured.
+
+    Args:
+        choice: What to fly, and with what.
+        folder: The parts write below it.
 
     Raises:
         BenchError: There is no flight, or it is not of one video.
         FlightError, ConfigError: It is not usable.
     """
-    path = flight or DEMO_FLIGHT
+    path = choice.flight
     if not path.exists():
         raise BenchError(f"{path}: no such flight; record one with `skywhistle sim record`")
     recorded = open_flight(path)
     cameras = recorded.spec.camera
     if len(cameras) != 1 or cameras[0].video is None:
         raise BenchError(f"{path}: the bench needs a flight of one camera with a video")
-    settings = replay_settings(recorded, folder, model=model)
+    config = choice.config or choice.config_for(recorded)
+    settings = replay_settings(recorded, folder, config, choice.model)
     patrol = settings.patrol
     video = recorded.path(cameras[0].video).absolute()
     camera = patrol.camera[0].model_copy(update={"source": str(video), "latency_s": 0.0})

@@ -14,7 +14,7 @@ from edge.bench.delivery import measure_delivery
 from edge.bench.figures import Figures
 from edge.bench.latency import measure_latency
 from edge.bench.loop import FRAMES_PER_ROUND, measure_loop
-from edge.bench.rig import Rig, open_rig
+from edge.bench.rig import Choice, Rig, open_rig
 from edge.bench.sizes import worst_alert_bytes
 from edge.errors import SkywhistleError
 from edge.machine import machine_name, onnxruntime_version, opencv_version
@@ -30,8 +30,7 @@ Measured = TypeVar("Measured")
 class BenchRequest:
     """What is measured, on what, and for how long."""
 
-    flight: Path | None  # None: the shipped demo flight
-    model: Path | None  # None: the flight's own
+    choice: Choice
     seconds: float  # for the loop and the latency each
     memory_minutes: float
     utc_ns: Callable[[], UtcNs]
@@ -64,7 +63,7 @@ class _Attempts:
 
     def open_rig(self, folder: Path) -> Rig | None:
         try:
-            return open_rig(self.request.flight, self.request.model, folder)
+            return open_rig(self.request.choice, folder)
         except SkywhistleError as error:
             self.unavailable["flight"] = str(error)
             self.request.say(f"nothing to fly: {error}")

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli.progress import quiet
+from edge.cli.shipped import DEMO_FLIGHT, config_for
 from edge.cli.signals import os_utc_ns
 
 if TYPE_CHECKING:
@@ -35,8 +37,9 @@ def add_to(app: typer.Typer) -> None:
 def bench(
     as_json: bool = typer.Option(False, "--json", help="JSON on standard output, no table."),
     out: Path | None = typer.Option(None, help="Also write the JSON into this file."),
-    flight: Path | None = typer.Option(None, help="A flight folder; else the shipped demo."),
-    model: Path | None = typer.Option(None, help="A model's folder; else the flight's own."),
+    flight: Path = typer.Option(DEMO_FLIGHT, help="A flight folder of one video."),
+    config: Path | None = typer.Option(None, help="A patrol.toml; else the one the flight names."),
+    model: Path | None = typer.Option(None, help="A model's folder; else the config's."),
     seconds: float = typer.Option(
         60.0, min=1.0, max=3600.0, help="For the loop and the latency each, at most."
     ),
@@ -48,12 +51,13 @@ def bench(
     Figures are of this machine as busy as it is now: run it on an idle one.
     """
     from edge.bench.figures import as_json as json_text
+    from edge.bench.rig import Choice
     from edge.bench.run import BenchRequest, run_bench
 
+    quiet()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     request = BenchRequest(
-        flight=flight,
-        model=model,
+        choice=Choice(flight, config, model, config_for),
         seconds=seconds,
         memory_minutes=memory_minutes,
         utc_ns=os_utc_ns,

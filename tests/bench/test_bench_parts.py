@@ -15,7 +15,7 @@ from edge.bench.child import measure_memory, measure_start
 from edge.bench.delivery import measure_delivery
 from edge.bench.latency import measure_latency
 from edge.bench.loop import measure_loop
-from edge.bench.rig import Rig, open_rig
+from edge.bench.rig import Choice, Rig, open_rig
 from edge.bench.run import BenchRequest, run_bench
 from edge.capture import gstreamer
 from edge.cli.signals import os_utc_ns
@@ -29,7 +29,7 @@ GENEROUS_CPU_RATIO = 2.0
 @pytest.fixture
 def rig(made: MadeBench, tmp_path: Path) -> Rig:
     """The made flight, ready to be measured."""
-    return open_rig(made.flight, None, tmp_path)
+    return open_rig(Choice(made.flight), tmp_path)
 
 
 def is_sound(figures: object) -> bool:
@@ -90,7 +90,7 @@ def test_flight_on_the_wire_tells_its_memory(rig: Rig) -> None:
 def test_a_flight_that_is_not_there_makes_nulls_with_reasons(tmp_path: Path) -> None:
     """What cannot be measured is absent and says why; the worst alert needs no flight."""
     request = BenchRequest(
-        flight=tmp_path / "none", model=None, seconds=1.0, memory_minutes=0.1, utc_ns=os_utc_ns
+        choice=Choice(tmp_path / "none"), seconds=1.0, memory_minutes=0.1, utc_ns=os_utc_ns
     )
     figures = run_bench(request)
     assert figures.loop is figures.latency is figures.delivery is figures.memory is None
