@@ -22,6 +22,7 @@ def load_gst() -> Any:
         MissingExtraError: PyGObject, GStreamer or one of its plugins is not installed.
     """
     gst = _require("Gst")
+    _require("GstApp")  # before the first appsink: it teaches all of this process their methods
     gst.init(None)
     missing = [name for name in _NEEDED if gst.ElementFactory.find(name) is None]
     if missing:

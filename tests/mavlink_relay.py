@@ -17,6 +17,9 @@ class MavlinkRelay:
         self._vehicle.bind(("127.0.0.1", 0))
         self._aircraft = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._aircraft.connect(("127.0.0.1", aircraft_port))
+        # An error on one of them may be told by `select` and gone when it is read.
+        self._vehicle.setblocking(False)
+        self._aircraft.setblocking(False)
         self._vehicle_at: tuple[str, int] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -43,7 +46,7 @@ class MavlinkRelay:
     def _pass_back(self) -> None:
         try:
             data = self._aircraft.recv(4096)
-        except ConnectionRefusedError:  # nobody listens there just now
+        except (ConnectionRefusedError, BlockingIOError):  # nobody listens there just now
             return
         if self._vehicle_at is not None and not self.is_cut:
             self._vehicle.sendto(data, self._vehicle_at)
@@ -51,7 +54,7 @@ class MavlinkRelay:
     def _send_to_aircraft(self, data: bytes) -> None:
         try:
             self._aircraft.send(data)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, BlockingIOError):
             return
 
     def __enter__(self) -> MavlinkRelay:
