@@ -209,6 +209,7 @@ class Incidents:
         dossier = Dossier(self._new_id(), label, self.association)
         dossier.add(look, mono_ns, self._frame)
         self._dossiers[dossier.incident_id] = dossier
+        self._place(dossier)  # at once: the next new thing of this frame may oust this one
         return dossier
 
     def _place(self, dossier: Dossier) -> None:
