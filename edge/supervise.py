@@ -41,7 +41,7 @@ class Program:
 
     def start(self) -> None:
         """Start the child; it gets SIGTERM if this parent dies, however it dies."""
-        self.child = subprocess.Popen(self.command, preexec_fn=_die_with_parent)  # noqa: PLW1509
+        self.child = subprocess.Popen(self.command, preexec_fn=_prepare_child)  # noqa: PLW1509
         self.started_s = time.monotonic()
         log.info("program_started name=%s pid=%d", self.name, self.child.pid)
 
@@ -108,6 +108,10 @@ def _forward(programs: Sequence[Program]) -> Callable[[int, object], None]:
     return forward
 
 
-def _die_with_parent() -> None:
-    """Linux: have the kernel send SIGTERM when the parent dies, so that no orphan flies on."""
+def _prepare_child() -> None:
+    """Ignore SIGHUP until the program has its own answer to it; end when the parent does.
+
+    Linux: the kernel sends SIGTERM when the parent dies, so that no orphan flies on.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

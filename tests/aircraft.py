@@ -257,6 +257,8 @@ class Aircraft:
             f"latency_s = 0.12\nmax_rate_hz = 10.0\n{self.camera_more}\n"
             f'[autopilot]\nurl = "udpin:127.0.0.1:{self.autopilot_port}"\n{self.autopilot_more}\n'
             "[inference]\nthreads = 1\n"
+            # Squares of one label lie 60 m apart; a busy simulator's pictures are late by metres.
+            "[association]\nmin_gate_m = 15.0\n"
             f'[[rule]]\nname = "squares"\nlabels = [{labels}]\nmin_score = 0.5\nthreshold = 0.6\n'
             'min_looks = 3\nplace = "centre"\ncooldown_s = 1000.0\n'
             f"[mqtt]\nport = {self.mqtt.port}\ntls = {str(self.mqtt.tls).lower()}\n{mqtt}"
