@@ -48,7 +48,7 @@ strides = [{strides}]
 
 [thresholds]
 min_score = 0.25
-nms_iou = 0.5
+nms_iou = 0.4
 """
 
 _SCORES = """

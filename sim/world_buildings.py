@@ -217,7 +217,13 @@ def _bridge(site: Site, street: Street, river: River) -> None:
         rail,
         deck,
     )
+    white = Skin(Layer.PLAIN, (0.92, 0.91, 0.87), 4.0)
+    for east in np.arange(middle - half + 1.0, middle + half - 3.0, 7.0):
+        dash = Footprint(float(east) + 1.5, street.at_m, 3.0, 0.2)
+        box(site.mesh, dash, (0.05, 0.09), white, white)
     for side in (-1, 1):
+        edge = street.at_m + side * (street.width_m / 2 - 0.1)
+        box(site.mesh, Footprint(middle, edge, 2 * half, 0.18), (0.05, 0.09), white, white)
         north = street.at_m + side * (street.width_m / 2 + 0.6)
         box(site.mesh, Footprint(middle, north, 2 * half, 0.5), (-0.5, 0.95), rail, rail)
 
