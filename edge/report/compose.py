@@ -50,11 +50,7 @@ def compose_alert(verdict: Verdict, context: AlertContext) -> Alert:
         extent_w_m=incident.width_m,
         extent_h_m=incident.depth_m,
         gsd_m_per_px=best.gsd_m_per_px,
-        box_xyxy=(
-            None
-            if context.frame_size_px is None
-            else box_fractions(best.detection.box_xyxy_px, context.frame_size_px)
-        ),
+        box_xyxy=box_fractions(best.detection.box_xyxy_px, context.frame_size_px),
         department=verdict.department,
         event_code=verdict.event_code,
         grid_cell=verdict.grid_cell,
@@ -74,8 +70,13 @@ def compose_alert(verdict: Verdict, context: AlertContext) -> Alert:
     return fitted
 
 
-def box_fractions(box_xyxy_px: Xyxy, size_px: tuple[int, int]) -> Xyxy:
-    """Turn a box in pixels ((0, 0): centre of the first) into fractions of the frame, 0 to 1."""
+def box_fractions(box_xyxy_px: Xyxy, size_px: tuple[int, int] | None) -> Xyxy | None:
+    """Turn a box in pixels ((0, 0): centre of the first) into fractions of the frame, 0 to 1.
+
+    None where the frame's size is not known.
+    """
+    if size_px is None:
+        return None
     width_px, height_px = size_px
     x0, y0, x1, y1 = (
         min(max((side + 0.5) / length, 0.0), 1.0)
