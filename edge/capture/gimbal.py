@@ -113,6 +113,7 @@ class GimbalKindEstimator:
     def __init__(self) -> None:
         self._last: tuple[Vector3, Vector3, Vector3] | None = None
         self._moved_rad: deque[tuple[float, float]] = deque(maxlen=_PAIRS_KEPT)
+        self._told = GimbalKind.UNKNOWN
         self.has_reports = False
 
     def add(self, ned_from_body_wxyz: Quaternion, gimbal_wxyz: Quaternion) -> None:
@@ -126,11 +127,14 @@ class GimbalKindEstimator:
         last, self._last = self._last, now
         if last is not None and _angle_rad(last[0], now[0]) > _TILTED_RAD:
             self._moved_rad.append((_angle_rad(last[1], now[1]), _angle_rad(last[2], now[2])))
+            newest = self._newest()
+            self._told = self._told if newest is GimbalKind.UNKNOWN else newest
 
     def kind(self) -> GimbalKind:
-        """Return the verdict so far."""
-        if not self.has_reports:
-            return GimbalKind.NONE
+        """Return the verdict so far; a clear one stands until the other is clear."""
+        return self._told if self.has_reports else GimbalKind.NONE
+
+    def _newest(self) -> GimbalKind:
         if len(self._moved_rad) < _PAIRS_NEEDED:
             return GimbalKind.UNKNOWN
         as_stabilised = statistics.median(moved for moved, _ in self._moved_rad)
