@@ -33,7 +33,7 @@ from tests.wire_ground import free_port
 
 pytestmark = pytest.mark.system
 
-STAND_S = 6.0
+STAND_S = 4.0
 PATROL = Patrol(seconds=26.0)
 
 

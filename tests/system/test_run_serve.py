@@ -31,7 +31,7 @@ pytestmark = pytest.mark.system
 # How long the broker is away; SKYWHISTLE_TEST_OUTAGE_S=60 for the minute that is promised.
 OUTAGE_S = float(os.environ.get("SKYWHISTLE_TEST_OUTAGE_S", "8"))
 # The vehicle stands until the camera is surely seen.
-STAND_S = 6.0
+STAND_S = 4.0
 LONG = Patrol(seconds=14.0 + OUTAGE_S)
 SHORT = Patrol(seconds=14.0)
 
