@@ -197,7 +197,7 @@ class Locator:
         budget = budget_of(view, self._rig.mount, accuracy, frame, pose)
         look, shared = budget.covariances(
             cuts.slopes,
-            cuts.boxes.sigma_px(accuracy.box_px, cuts.anchors.lean),
+            cuts.boxes.sigma_px(accuracy.box_px, cuts.anchors.lean, cuts.anchors.ragged),
             cuts.anchors.height_sigma_m,
         )
         return _Errors(look, shared, budget.shared_time_s)

@@ -33,16 +33,18 @@ class Standing:
     base_sigma_m: float  # of the bottom edge, when the base is used
     rises_from_base: bool = False  # says nothing of the ground beyond its base
     lean: float = 0.0  # where the source lies, one sigma, as a share of the box
+    ragged: float = 0.0  # how its box differs from look to look, one sigma, as a share of it
 
 
 STANDING: Mapping[str, Standing] = {
     # Sheds of one storey; the sigma covers two storeys and low rooftops, not high-rises.
     "structure": Standing(3.0, 2.0, 0.5),
     # Water is level, but its surface lies below its banks, which is where heights are known.
-    "discharge": Standing(0.0, 0.5, 0.5),
+    # A plume fades out: where a box ends is another guess in every look.
+    "discharge": Standing(0.0, 0.5, 0.5, ragged=0.1),
     "floating_waste": Standing(0.0, 0.5, 0.5),
     # A plume leans with the wind: its source lies anywhere along the box's lower side.
-    "smoke": Standing(0.0, 1.5, 1.0, rises_from_base=True, lean=0.2),
+    "smoke": Standing(0.0, 1.5, 1.0, rises_from_base=True, lean=0.2, ragged=0.3),
     "waste_pile": Standing(1.0, 0.7, 0.3),
     "bare_soil": Standing(0.0, 0.5, 0.3),
     # The rim is level with the ground; a pit's visible floor is not.
@@ -60,6 +62,7 @@ class Anchors:
     top_m: FloatArray  # of the box's far side above the ground
     height_sigma_m: FloatArray
     lean: FloatArray
+    ragged: FloatArray
 
 
 def anchors_of(
@@ -90,6 +93,7 @@ def anchors_of(
             [thing.height_sigma_m for thing in things],
         ),
         lean=np.array([thing.lean for thing in things]),
+        ragged=np.array([thing.ragged for thing in things]),
     )
 
 
