@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+with contextlib.suppress(ImportError):
+    # Before PyAV and GStreamer: after both of them in one process, loading this library aborts
+    # (two C++ runtimes).  No command loads all three; the tests do.
+    import matplotlib.ft2font  # noqa: F401
 
 # A busy machine makes no law untrue: no test of ours asserts a time.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
