@@ -10,7 +10,7 @@ import lap
 import numpy as np
 
 from edge.config import AssociationConfig
-from edge.patrol.covariance import add, eigenvalues, inverse, quadratic
+from edge.patrol.covariance import add, determinant, eigenvalues, inverse, quadratic
 from edge.patrol.dossier import MAX_STRAYS, NO_SHIFT, PART_SHARE, STRAY_GATES, Dossier, Shift
 from edge.patrol.extent import overlap
 from edge.patrol.look import Look
@@ -24,14 +24,14 @@ MIN_UNION_SHARE = 0.3
 MIN_SMALLER_SHARE = 0.4
 # Two boxes of one frame with this much common ground are one thing found twice.
 TWIN_UNION_SHARE = 0.4
-TOO_DEAR = 1e3  # the cost of a pair outside the gate; anything above 1 will do
+TOO_DEAR = 1e3  # the cost of a pair outside the gate; far above any within
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """How well a look fits an incident."""
 
-    cost: float  # 0: perfect; below 1: within the gate
+    cost: float  # 0: perfect; only of pairs within the gate
     distance_sigma: float  # of the centres; 0 where they were not what decided
 
 
@@ -51,7 +51,21 @@ def fit(
     by_ground = _ground_cost(look, dossier, mono_ns, gate_radius_m(covariance, config))
     if by_ground < min(by_centre, 1.0):
         return Fit(by_ground, sigma if by_centre < 1.0 else 0.0)
-    return Fit(by_centre, sigma) if by_centre < 1.0 else None
+    if by_centre >= 1.0:
+        return None
+    return Fit(by_centre + _vagueness(covariance, look.gate_noise, config), sigma)
+
+
+def _vagueness(
+    covariance: Covariance2, look_noise: Covariance2, config: AssociationConfig
+) -> float:
+    """Return what a pair costs because its incident is hardly known, in units of the gate.
+
+    It is the other half of the Gaussian likelihood: by distance over error alone, an incident
+    seen once would take looks from a well known one that lies nearer.
+    """
+    growth = determinant(covariance) / determinant(look_noise)
+    return math.log(max(growth, 1.0)) / config.gate_sigma**2
 
 
 def _without_hidden(
@@ -132,5 +146,5 @@ def assign(fits: Sequence[Mapping[bytes, Fit]]) -> list[bytes | None]:
     for i, row in enumerate(fits):
         for key, found in row.items():
             costs[i, columns.index(key)] = found.cost
-    _, column_of_row, _ = lap.lapjv(costs, extend_cost=True, cost_limit=1.0)
+    _, column_of_row, _ = lap.lapjv(costs, extend_cost=True, cost_limit=TOO_DEAR / 2)
     return [columns[j] if j >= 0 else None for j in column_of_row.tolist()]

@@ -27,6 +27,11 @@ def scale(a: Covariance2, factor: float) -> Covariance2:
     return (a[0] * factor, a[1] * factor, a[2] * factor)
 
 
+def determinant(a: Covariance2) -> float:
+    """Return the determinant, m⁴: the squared area of the error, but for a factor."""
+    return a[0] * a[2] - a[1] * a[1]
+
+
 def inverse(a: Covariance2) -> Covariance2:
     """Invert a positive definite matrix: covariance to information and back."""
     determinant = a[0] * a[2] - a[1] * a[1]

@@ -289,3 +289,17 @@ def test_a_second_camera_sees_the_same_thing() -> None:
         found.add([sighting(0, 0, camera_id="wide")], 2 * number * FRAME_NS)
         found.add([sighting(4, 0, camera_id="thermal")], (2 * number + 1) * FRAME_NS)
     assert len(found) == 1
+
+
+def test_a_well_known_thing_keeps_its_look_from_one_that_was_hardly_seen() -> None:
+    """Between two incidents a look goes to the likelier, not to the one with the larger error."""
+    found = incidents()
+    for number in range(20):
+        found.add([sighting(0, 0, look=1.0)], number * FRAME_NS)
+    known = next(iter(found)).incident_id
+    stray = sighting(0, 9.0, look=4.0)
+    found.add([sighting(0, 0, look=1.0), stray], 20 * FRAME_NS)
+    assert len(found) == 2
+    found.add([sighting(0, 2.6, look=1.2)], 21 * FRAME_NS)
+    looks = {one.incident_id: one.looks for one in found}
+    assert looks[known] == 22
