@@ -113,15 +113,20 @@ class FrameCutter:
                 self.counts.garbage_bytes += 1
                 continue
             is_followed = at + length == end or data[at + length] in MAGICS
-            step, found = self._take(data[at : at + length], is_followed)
+            step, found = self.take(data[at : at + length], is_followed)
             if found is not None:
                 yield found
             self.counts.garbage_bytes += step if step == 1 else 0
             at += step
         self._rest = data[at:]
 
-    def _take(self, frame: bytes, is_followed: bool) -> tuple[int, tuple[Header, Any] | None]:
-        """Return how far to go on, and what was found."""
+    def take(self, frame: bytes, is_followed: bool = True) -> tuple[int, tuple[Header, Any] | None]:
+        """Read one frame that was cut already: how far to go on, and what was found.
+
+        Args:
+            frame: As long as its header says.
+            is_followed: Whether another frame, or nothing, comes behind it.
+        """
         header = header_of(frame)
         if header.message_id not in mavlink.mavlink_map:
             # Without its checksum's seed only what follows tells a frame from a false start.

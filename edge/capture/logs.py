@@ -86,11 +86,13 @@ def _record(data: bytes, at: int, cutter: FrameCutter) -> tuple[int, LogMessage 
     length = frame_length(data, start) if data[start] in (0xFD, 0xFE) else None
     if length is None or start + length > len(data):
         return 1, None
-    for _, message in cutter.cut(data[start : start + length], is_whole=True):
-        (record_us,) = _TIMESTAMP.unpack_from(data, at)
-        found = None if message is None else LogMessage(UtcNs(record_us * 1000), message)
-        return _TIMESTAMP.size + length, found
-    return 1, None
+    _, found = cutter.take(data[start : start + length])
+    if found is None:
+        return 1, None
+    (record_us,) = _TIMESTAMP.unpack_from(data, at)
+    message = found[1]
+    record = None if message is None else LogMessage(UtcNs(record_us * 1000), message)
+    return _TIMESTAMP.size + length, record
 
 
 READERS: dict[str, LogReader] = {".tlog": read_tlog, ".mavlink": read_tlog}

@@ -155,8 +155,8 @@ def _displaced(
 
 
 def _blend(a: Vector3, b: Vector3, fraction: float) -> Vector3:
-    x, y, z = (p + (q - p) * fraction for p, q in zip(a, b, strict=True))
-    return (x, y, z)
+    (x, y, z), (to_x, to_y, to_z) = a, b
+    return (x + (to_x - x) * fraction, y + (to_y - y) * fraction, z + (to_z - z) * fraction)
 
 
 def is_finite(values: Vector3) -> bool:

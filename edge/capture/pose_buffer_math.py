@@ -55,17 +55,18 @@ def normalised(q_wxyz: Quaternion) -> Quaternion | None:
 
 def slerp(start: Quaternion, end: Quaternion, fraction: float) -> Quaternion:
     """Turn from `start` to `end` at constant rate, the short way round."""
-    dot = sum(a * b for a, b in zip(start, end, strict=True))
-    if dot < 0.0:  # q and -q are the same rotation: take the near one
-        end = (-end[0], -end[1], -end[2], -end[3])
-        dot = -dot
-    angle = math.acos(min(1.0, dot))
+    w1, x1, y1, z1 = start
+    w2, x2, y2, z2 = end
+    dot = w1 * w2 + x1 * x2 + y1 * y2 + z1 * z2
+    sign = -1.0 if dot < 0.0 else 1.0  # q and -q are the same rotation: take the near one
+    angle = math.acos(min(1.0, abs(dot)))
     if angle < _SMALL_ANGLE_RAD:
-        weights = (1.0 - fraction, fraction)
+        a, b = 1.0 - fraction, sign * fraction
     else:
         sine = math.sin(angle)
-        weights = (math.sin((1.0 - fraction) * angle) / sine, math.sin(fraction * angle) / sine)
-    w, x, y, z = (weights[0] * a + weights[1] * b for a, b in zip(start, end, strict=True))
+        a = math.sin((1.0 - fraction) * angle) / sine
+        b = sign * math.sin(fraction * angle) / sine
+    w, x, y, z = a * w1 + b * w2, a * x1 + b * x2, a * y1 + b * y2, a * z1 + b * z2
     norm = math.sqrt(w * w + x * x + y * y + z * z)
     return (w / norm, x / norm, y / norm, z / norm)
 

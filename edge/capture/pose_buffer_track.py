@@ -87,7 +87,8 @@ class Track(Generic[V]):
         if time_ns == times_ns[after - 1]:
             return after - 1, after - 1  # the sample itself, whatever hole comes behind it
         hole_ns = times_ns[after] - times_ns[after - 1]
-        if hole_ns > max(GAP_INTERVALS * self.nominal_ns(), GAP_FLOOR_S * 1e9):
+        # The floor first: mostly it answers, and the nominal interval takes a sort.
+        if hole_ns > GAP_FLOOR_S * 1e9 and hole_ns > GAP_INTERVALS * self.nominal_ns():
             return NoPose.GAP
         return after - 1, after
 
@@ -105,4 +106,5 @@ class Track(Generic[V]):
 
     def reach_s(self, time_ns: int, bracket: tuple[int, int]) -> float:
         """Return the seconds from an instant to the nearer of the two samples."""
-        return min(abs(self.times_ns[i] - time_ns) for i in bracket) * _NS
+        first, second = bracket
+        return min(abs(self.times_ns[first] - time_ns), abs(self.times_ns[second] - time_ns)) * _NS
