@@ -61,6 +61,7 @@ class EvidenceKeeper:
         self._config = config
         self._crops: OrderedDict[bytes, ImageArray] = OrderedDict()
         self._files: OrderedDict[Path, int] = OrderedDict()  # oldest first: size in bytes
+        self._stored: dict[bytes, EvidenceRef] = {}  # of crops that have not changed since
         self.crops_dropped = 0
         self.files_dropped = 0
         if config.enabled:
@@ -79,8 +80,10 @@ class EvidenceKeeper:
             return False
         self._crops[incident_id] = crop
         self._crops.move_to_end(incident_id)
+        self._stored.pop(incident_id, None)
         if len(self._crops) > _CROPS_MAX:
-            self._crops.popitem(last=False)
+            dropped, _ = self._crops.popitem(last=False)
+            self._stored.pop(dropped, None)
             self.crops_dropped += 1
         return True
 
@@ -91,6 +94,15 @@ class EvidenceKeeper:
         crop = self._crops.get(incident_id)
         if crop is None:
             return NoEvidence.NO_CROP
+        known = self._stored.get(incident_id)
+        if known is not None and known.path in self._files:  # `update` and `end` of the same look
+            return known
+        stored = self._compressed(incident_id, crop)
+        if isinstance(stored, EvidenceRef):
+            self._stored[incident_id] = stored
+        return stored
+
+    def _compressed(self, incident_id: bytes, crop: ImageArray) -> EvidenceRef | NoEvidence:
         picture = webp_within(crop, int(self._config.max_kb * 1024))
         if picture is None:
             return NoEvidence.TOO_LARGE
@@ -111,6 +123,7 @@ class EvidenceKeeper:
     def forget(self, incident_id: bytes) -> None:
         """Drop the crop of an incident that is over; its pictures stay in the folder."""
         self._crops.pop(incident_id, None)
+        self._stored.pop(incident_id, None)
 
     def _make_room(self, size_bytes: int) -> None:
         budget = int(self._config.max_mb * 1_000_000)
