@@ -82,7 +82,6 @@ class AutopilotConfig(Table):
             "SYSTEM_TIME": 1.0,
             "EKF_STATUS_REPORT": 2.0,
             "GIMBAL_DEVICE_ATTITUDE_STATUS": 10.0,
-            "HOME_POSITION": 0.5,
             "RANGEFINDER": 5.0,
             "TERRAIN_REPORT": 1.0,
         },

@@ -44,13 +44,13 @@ class Ledger:
         self.committed_ns.setdefault(committed.seq, time.monotonic_ns())
         self.commits.append(committed)
 
-    def latencies_s(self) -> list[float]:
-        """Return outbox → commit, for each alert that both have."""
-        return [
-            max(0, self.committed_ns[seq] - stored_ns) * 1e-9
+    def latencies_s(self) -> dict[int, float]:
+        """Return outbox → commit by seq, for each alert that both have."""
+        return {
+            seq: max(0, self.committed_ns[seq] - stored_ns) * 1e-9
             for seq, stored_ns in self.stored_ns.items()
             if seq in self.committed_ns
-        ]
+        }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from edge.config import PatrolConfig
@@ -63,6 +63,7 @@ class Stored:
     alert: Alert
     seq: int
     n_bytes: int  # of the MQTT payload
+    frame_to_outbox_s: float
 
 
 @dataclass(slots=True)
@@ -101,12 +102,12 @@ class Stages:
         """Run the camera's detector and count what it did."""
         health, detector = self.health, self.detectors[frame.camera_id]
         health.frames += 1
-        health.frame_rate.count(frame.captured_mono_ns)
         self._frame_sizes_px[frame.camera_id] = (frame.width_px, frame.height_px)
         detections = detector.detect(frame.image_bgr)
         if health.inferences == 0:
             log.info("first_inference camera=%s index=%d", frame.camera_id, frame.index)
         health.inferences += 1
+        health.frame_rate.count(frame.captured_mono_ns)
         health.inference_s.append(detector.last_inference_s)
         health.detections += len(detections)
         return detections
@@ -159,10 +160,11 @@ class Stages:
         health = self.health
         health.stored += 1
         health.verdicts[verdict.kind.name.lower()] += 1
-        health.frame_to_outbox_s.append((self.now() - now_mono_ns) * 1e-9)
+        frame_to_outbox_s = (self.now() - now_mono_ns) * 1e-9
+        health.frame_to_outbox_s.append(frame_to_outbox_s)
         stamp = Stamp(self.mailbox.epoch, seqs[0])
         n_bytes = len(seal(MessageKind.ALERT, stamp, messages[0].body))
-        self.on_stored(Stored(alert, seqs[0], n_bytes))
+        self.on_stored(Stored(alert, seqs[0], n_bytes, frame_to_outbox_s))
 
     def note(
         self, frame: Frame, seen: Sequence[Detection], pose: Pose | NoPose,
@@ -171,6 +173,10 @@ class Stages:
         """Let a replay write the look down; in flight there is no log."""
         if self.log is not None:
             self.log.note(Look(frame, seen, pose, located), self._district)
+
+    def incident_counts(self) -> dict[str, int]:
+        """Return what association did: incidents by state, sightings absorbed, merged, lost."""
+        return {} if self._district is None else asdict(self._district.incidents.health())
 
     def housekeep(self, mono_ns: MonoNs) -> None:
         """Keep the incidents on disk, so that a restart in the air repeats no alert."""

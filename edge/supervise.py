@@ -38,6 +38,7 @@ class Program:
     backoff_s: float = _FIRST_BACKOFF_S
     started_s: float = 0.0
     due_s: float = field(default_factory=time.monotonic)
+    is_done: bool = False  # it ended by itself, well: a flight whose cameras were files
 
     def start(self) -> None:
         """Start the child; it gets SIGTERM if this parent dies, however it dies."""
@@ -83,15 +84,19 @@ def supervise(programs: Sequence[Program], stop: threading.Event) -> int:
 
     A program that says at its first start that its input is not usable (exit code 2) ends the
     whole: a restart would meet the same file.  Later it is restarted like any other: a config
-    that someone is editing must not take the other program out of the air.
+    that someone is editing must not take the other program out of the air.  One that ends with 0
+    has done its work and is not started again.
     """
     signal.signal(signal.SIGHUP, _forward(programs))
     try:
         while not stop.wait(_POLL_S):
             for program in programs:
-                if program.ended() == _EXIT_UNUSABLE and program.restarts == 1:
+                code = program.ended()
+                if code == _EXIT_UNUSABLE and program.restarts == 1:
                     return _EXIT_UNUSABLE
-                if program.child is None and time.monotonic() >= program.due_s:
+                program.is_done = program.is_done or code == 0
+                is_due = program.child is None and time.monotonic() >= program.due_s
+                if is_due and not program.is_done:
                     program.start()
     finally:
         for program in programs:

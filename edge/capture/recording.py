@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import heapq
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -118,6 +119,7 @@ class RecordedFlight:
 
     folder: Path
     spec: FlightSpec
+    dropped: Counter[str] = field(default_factory=Counter)  # frames not handed out, by reason
 
     def path(self, relative: Path) -> Path:
         """Return where a file that `flight.toml` names lies."""
@@ -187,6 +189,8 @@ class RecordedFlight:
                 )
             elif index in times_ns:
                 yield index, times_ns[index], image
+            else:
+                self.dropped["no_time"] += 1
 
     def _time_of_still(self, path: Path) -> int:
         pattern = self.spec.time.pattern or ""

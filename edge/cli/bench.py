@@ -43,7 +43,7 @@ def bench(
     seconds: float = typer.Option(
         60.0, min=1.0, max=3600.0, help="For the loop and the latency each, at most."
     ),
-    memory_minutes: float = typer.Option(1.0, min=0.1, max=600.0, help="How long flight is fed."),
+    memory_minutes: float = typer.Option(5.0, min=0.1, max=600.0, help="How long flight is fed."),
     only: list[Part] = typer.Option([], help="Measure this part alone; may be given twice."),
 ) -> None:
     """Measure CPU, rate, latency, sizes, memory and start-up; what cannot be had is null, with why.

@@ -78,6 +78,7 @@ def _fly(recorded: RecordedFlight, out: Path, console: Console) -> Summary:
         alerts=newest_words(committed.alert for committed in result.ledger.commits),
         outbox_left=result.outbox_left,
         wall_s=flown.wall_s,
+        incidents=flown.stages.incident_counts(),
         outbox_to_desk_s=result.ledger.latencies_s(),
     )
     flown.mailbox.close()

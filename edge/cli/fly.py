@@ -24,8 +24,11 @@ def add_to(app: typer.Typer) -> None:
 def run(config: Path = CONFIG) -> None:
     """Run flight and uplink, restart whichever ends, stop both on SIGINT or SIGTERM."""
     from edge.supervise import Program, skywhistle, supervise
+    from edge.vision.manifest import read_checked_model, read_manifest
 
-    read_settings(config)  # a mistake is told here, before anything starts
+    # A mistake is told here, before anything starts: a restart would only meet it again.
+    for camera in read_settings(config).patrol.camera:
+        read_checked_model(read_manifest(camera.model))
     stop = stop_on_signals()
     programs = [Program(name, skywhistle(name, str(config))) for name in ("flight", "uplink")]
     raise typer.Exit(supervise(programs, stop))

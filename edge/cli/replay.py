@@ -51,6 +51,7 @@ def replay(
         alerts=newest_words(one.alert for one in result.stored),
         outbox_left=result.mailbox.queue_state().queued,
         wall_s=result.wall_s,
+        incidents=result.stages.incident_counts(),
     )
     summary = write_results(results, out, title=f"Replay: {recorded.spec.name}")
     result.mailbox.close()

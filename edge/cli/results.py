@@ -45,8 +45,8 @@ class FlightResults:
     alerts: Sequence[Alert]  # the newest word on each incident
     outbox_left: int
     wall_s: float
-    outbox_to_desk_s: Sequence[float] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    outbox_to_desk_s: Mapping[int, float] = field(default_factory=dict)  # by seq
+    incidents: dict[str, int] = field(default_factory=dict)  # what association did
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Summary:
     false_alarms: dict[str, int]
     wall_s: float
     machine: str
-    extra: dict[str, Any]
+    incidents: dict[str, int]
 
     def table(self) -> Table:
         """Return the scoreboard."""
@@ -198,7 +198,7 @@ def _summary(results: FlightResults, scored: Score | None) -> Summary:
         frames=health.frames,
         inferences=health.inferences,
         detections=health.detections,
-        frames_dropped=0,  # a recorded flight gives every frame, waiting
+        frames_dropped=results.recorded.dropped["no_time"],
         outbox_left=results.outbox_left,
         lost_events=health.lost_events,
         inference_ms_median=percentile(inference_ms, 50),
@@ -209,19 +209,16 @@ def _summary(results: FlightResults, scored: Score | None) -> Summary:
         false_alarms=dict(Counter(m.cause for m in scored.matches if m.cause)) if scored else {},
         wall_s=round(results.wall_s, 2),
         machine=machine_name(),
-        extra=dict(results.extra),
+        incidents=results.incidents,
     )
 
 
 def _frame_to_desk_s(results: FlightResults) -> list[float]:
     """Add each alert's two halves: frame → outbox aboard, outbox → commit at the desk."""
-    if not results.outbox_to_desk_s:
-        return []
     return [
-        first + second
-        for first, second in zip(
-            results.health.frame_to_outbox_s, results.outbox_to_desk_s, strict=False
-        )
+        stored.frame_to_outbox_s + results.outbox_to_desk_s[stored.seq]
+        for stored in results.stored
+        if stored.seq in results.outbox_to_desk_s
     ]
 
 

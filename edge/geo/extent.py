@@ -37,8 +37,11 @@ def limit_height(view: View, corners: FloatArray, top_m: FloatArray) -> FloatArr
         corners: Shape (4, N, 3), unit, NED, picture order.
         top_m: Shape (N,), usual heights.
     """
+    if not top_m.any():
+        return top_m
     points, _ = view.cut(view.origins(np.zeros(corners.shape[:2])), corners)
-    depth_m = np.linalg.norm((points[0] + points[1] - points[2] - points[3]) / 2.0, axis=1)
+    gap = points[0] + points[1] - points[2] - points[3]
+    depth_m = 0.5 * np.hypot(gap[:, 0], gap[:, 1])
     down = (corners[0, :, 2] + corners[1, :, 2]) / 2.0
     tangent = down / np.sqrt(np.maximum(1.0 - down * down, 1e-12))
     room_m = MOST_HEIGHT_SHARE * depth_m * np.maximum(tangent, 0.0)
@@ -59,8 +62,7 @@ def extents_of(view: View, corners: FloatArray, anchors: Anchors, max_slant_m: f
     is_far = down < down.mean(axis=0)  # the shallower corners look over the top of the thing
     heights_m = np.where(is_far & ~anchors.is_base, anchors.top_m, 0.0)
     points, slant_m = view.cut(view.origins(heights_m), corners)
-    with np.errstate(invalid="ignore"):
-        is_seen = slant_m <= max_slant_m  # also refuses NaN
+    is_seen = slant_m <= max_slant_m  # also refuses NaN
     outline = view.enu_from_ned(points).transpose(1, 0, 2)  # (N, 4, 2)
     width_m = _mean_side(outline, (0, 3), (1, 2))
     depth_m = _mean_side(outline, (0, 1), (3, 2))

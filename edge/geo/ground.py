@@ -45,9 +45,10 @@ class FlatSurface:
 
     def slant_m(self, origins_m: FloatArray, directions: FloatArray) -> FloatArray:
         """Cut rays with the plane; see `Surface`."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slant: FloatArray = (self.down_m - origins_m[..., 2]) / directions[..., 2]
-        return np.where((directions[..., 2] > 0.0) & (slant >= 0.0), slant, np.nan)
+        height_m, down = self.down_m - origins_m[..., 2], directions[..., 2]
+        slant = np.full(height_m.shape, np.nan)
+        np.divide(height_m, down, out=slant, where=(down > 0.0) & (height_m >= 0.0))
+        return slant
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,11 +101,13 @@ class View:
             nudged: Shape (4, N, 3), the same for the pixels at `PIXEL_STEPS_UV` aside.
             heights_m: Shape (N,), of the cuts over the ground.
         """
-        turned = directions @ _TURNS.transpose(0, 2, 1)  # (6, N, 3)
-        still = np.broadcast_to(directions, (6, *directions.shape))
-        origins = self.origins(np.broadcast_to(heights_m, (16, len(heights_m))))
+        origins, rays = np.empty((2, 16, *directions.shape))
+        origins[:] = self.origins(heights_m)
         origins[6:12] += _SHIFTS[:, None, :]
-        points, _ = self.cut(origins, np.concatenate((turned, still, nudged)))
+        rays[0:6] = directions @ _TURNS.transpose(0, 2, 1)
+        rays[6:12] = directions
+        rays[12:16] = nudged
+        points, _ = self.cut(origins, rays)
         differences = (points[0::2] - points[1::2]) @ (0.5 * self.enu_from_ne.T)  # (8, N, 2)
         columns = differences.transpose(1, 2, 0)
         return Slopes(

@@ -42,6 +42,7 @@ _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 30.0
 _CONNACK_WAIT_S: Final = 10.0
 _FAILURE: Final = 0x80  # reason codes from here on refuse
+_UNSPECIFIED: Final = 0x80
 _QUEUE_MAX: Final = 10_000  # events not yet taken; one more is dropped and counted
 _CLOSE_WAIT_S: Final = 2.0
 
@@ -295,7 +296,9 @@ class _Callbacks:
     def disconnected(
         self, _client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
     ) -> None:
-        self._session._end(self._generation, str(code))
+        # 0x80 with no reason from the broker is paho's word for a connection that just went.
+        reason = "connection lost" if code.value == _UNSPECIFIED else str(code)
+        self._session._end(self._generation, reason)
 
     def published(
         self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Any

@@ -37,7 +37,7 @@ GOOD = Summary(
     false_alarms={},
     wall_s=12.0,
     machine="test",
-    extra={},
+    incidents={},
 )
 
 

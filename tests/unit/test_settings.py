@@ -49,6 +49,7 @@ def refusal(tmp_path: Path, text: str) -> str:
 def test_the_shipped_config_is_good_and_fits_its_schema(repo: Path) -> None:
     """patrol.toml works as it stands, and the schema for editors accepts it."""
     read_settings(repo / "patrol.toml")
+    read_settings(repo / "deploy" / "systemd" / "patrol.toml")
     table = tomllib.loads((repo / "patrol.toml").read_text())
     jsonschema.validate(table, json.loads(json_schema()))
 
