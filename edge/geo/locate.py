@@ -168,7 +168,7 @@ class Locator:
         )
         top_m = limit_height(view, rays[CORNERS], anchors.top_m)
         heights_m = np.where(anchors.is_base, 0.0, top_m / 2.0)
-        anchors = replace(anchors, top_m=top_m, height_m=heights_m)
+        anchors = replace(anchors, top_m=top_m)
 
         chosen = anchors.is_base.astype(int), np.arange(len(detections))  # CENTRE or BOTTOM
         directions = rays[chosen]
@@ -224,7 +224,7 @@ class Locator:
         outline: tuple[tuple[float, float], ...] = ()
         if cuts.extents.has_outline[i]:
             width_m, depth_m = float(cuts.extents.width_m[i]), float(cuts.extents.depth_m[i])
-            outline = tuple((e, n) for e, n in cuts.extents.outline_enu_m[i].tolist())
+            outline = tuple(map(tuple, cuts.extents.outline_enu_m[i].tolist()))
         else:
             width_m = width_by_slope(cuts.slopes.pixel[i], float(cuts.boxes.size_wh_px[i, 0]))
             depth_m = width_m  # nothing better is known of it

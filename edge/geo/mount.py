@@ -20,6 +20,7 @@ from edge.geo.rotations import (
     is_unit,
     matrix_from_euler,
     matrix_from_quaternion,
+    matrix_from_yaw,
 )
 from edge.records import FloatArray, NoGeotag, Pose, YawReference
 
@@ -87,7 +88,7 @@ class Mount:
             return gimbal_matrix @ self.mount_from_camera
         # Roll and pitch are from the horizon already: only the vehicle's yaw is missing.
         _, _, yaw_rad = euler_from_matrix(ned_from_body)
-        return matrix_from_euler(0.0, 0.0, yaw_rad) @ gimbal_matrix @ self.mount_from_camera
+        return matrix_from_yaw(yaw_rad) @ gimbal_matrix @ self.mount_from_camera
 
     def ned_rates_radps(self, pose: Pose, ned_from_body: FloatArray) -> FloatArray | None:
         """Tell how fast the camera turns, shape (3,), NED; None where the pose has no rates."""

@@ -58,7 +58,6 @@ class Anchors:
     """For each of N detections, which pixel is its place and at which height it is cut."""
 
     is_base: NDArray[np.bool_]
-    height_m: FloatArray  # of the point shown above the ground
     top_m: FloatArray  # of the box's far side above the ground
     height_sigma_m: FloatArray
     lean: FloatArray
@@ -75,26 +74,12 @@ def anchors_of(
         wanted: Place by label; a label that is missing is `auto`.
         depressions_deg: Shape (N,), of the boxes' centres.
     """
-    things = [STANDING.get(label, UNKNOWN_THING) for label in labels]
-    is_base = np.array(
-        [
-            _is_base(wanted.get(label, "auto"), thing, depression_deg)
-            for label, thing, depression_deg in zip(labels, things, depressions_deg, strict=True)
-        ]
-    )
-    height_m = np.array([thing.height_m for thing in things])
-    return Anchors(
-        is_base=is_base,
-        height_m=np.where(is_base, 0.0, height_m / 2.0),
-        top_m=height_m,
-        height_sigma_m=np.where(
-            is_base,
-            [thing.base_sigma_m for thing in things],
-            [thing.height_sigma_m for thing in things],
-        ),
-        lean=np.array([thing.lean for thing in things]),
-        ragged=np.array([thing.ragged for thing in things]),
-    )
+    rows = [
+        _anchor(STANDING.get(label, UNKNOWN_THING), wanted.get(label, "auto"), depression_deg)
+        for label, depression_deg in zip(labels, depressions_deg.tolist(), strict=True)
+    ]
+    is_base, top_m, height_sigma_m, lean, ragged = np.array(rows).T
+    return Anchors(is_base != 0.0, top_m, height_sigma_m, lean, ragged)
 
 
 def places_of_labels(rules: Sequence[RuleConfig]) -> dict[str, Place]:
@@ -105,6 +90,15 @@ def places_of_labels(rules: Sequence[RuleConfig]) -> dict[str, Place]:
             for label in rule.labels:
                 wanted.setdefault(label, rule.place)
     return wanted
+
+
+def _anchor(
+    thing: Standing, place: Place, depression_deg: float
+) -> tuple[bool, float, float, float, float]:
+    """Return one row of `Anchors`."""
+    is_base = _is_base(place, thing, depression_deg)
+    height_sigma_m = thing.base_sigma_m if is_base else thing.height_sigma_m
+    return is_base, thing.height_m, height_sigma_m, thing.lean, thing.ragged
 
 
 def _is_base(place: Place, thing: Standing, depression_deg: float) -> bool:

@@ -18,8 +18,7 @@ UNIT_TOLERANCE = 0.01
 
 def is_unit(wxyz: Sequence[float]) -> bool:
     """Tell whether four numbers are a rotation; (0, 0, 0, 0) and NaN are not."""
-    norm = math.sqrt(sum(part * part for part in wxyz))
-    return len(wxyz) == 4 and abs(norm - 1.0) <= UNIT_TOLERANCE
+    return len(wxyz) == 4 and abs(math.hypot(*wxyz) - 1.0) <= UNIT_TOLERANCE
 
 
 def matrix_from_quaternion(wxyz: Sequence[float]) -> FloatArray:
@@ -28,7 +27,7 @@ def matrix_from_quaternion(wxyz: Sequence[float]) -> FloatArray:
     Raises:
         ValueError: Not four finite numbers, or all zero.
     """
-    w, x, y, z = (float(part) for part in wxyz)
+    w, x, y, z = map(float, wxyz)
     n = w * w + x * x + y * y + z * z
     if not 0.0 < n < math.inf:
         raise ValueError(f"a quaternion must be finite and not zero, got {tuple(wxyz)}")
@@ -60,6 +59,12 @@ def quaternion_from_euler(
 def matrix_from_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> FloatArray:
     """Return Rz(yaw) Ry(pitch) Rx(roll): `ned_from_body` for an attitude."""
     return matrix_from_quaternion(quaternion_from_euler(roll_rad, pitch_rad, yaw_rad))
+
+
+def matrix_from_yaw(yaw_rad: float) -> FloatArray:
+    """Return Rz(yaw): level, turned about down."""
+    cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def euler_from_matrix(a_from_b: FloatArray) -> tuple[float, float, float]:
