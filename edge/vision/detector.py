@@ -20,7 +20,7 @@ from edge.vision.preprocess import InputTensor
 from edge.vision.runtime import RUNTIME_ERRORS, open_session
 from edge.vision.scan import refuse_what_must_not_run
 from edge.vision.sniff import make_head
-from edge.vision.suppress import best_candidates, suppress_overlaps
+from edge.vision.suppress import MAX_CANDIDATES, best_candidates, suppress_overlaps
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,8 @@ class OnnxDetector:
         """
         letterbox = self._tensor.fill(image_bgr)
         found = self._head.decode(self._infer(), self.min_score)
-        self.dropped[Dropped.NOT_FINITE] += found.n_not_a_number
+        if found.n_not_a_number:
+            self.dropped[Dropped.NOT_FINITE] += found.n_not_a_number
         if len(found.scores) == 0:
             return []
         found = self._without_nonsense(found)
@@ -155,28 +156,32 @@ class OnnxDetector:
         finite = np.isfinite(found.boxes_xyxy).all(axis=1) & np.isfinite(found.scores)
         score = found.scores <= 1.0 + SCORE_SLACK
         known = (found.classes >= 0) & (found.classes < len(self.labels))
+        good = finite & score & known
+        if len(good) <= MAX_CANDIDATES and good.all():  # mostly
+            return found
         for reason, passed in (
             (Dropped.NOT_FINITE, finite),
             (Dropped.NOT_A_SCORE, score | ~finite),
             (Dropped.UNKNOWN_CLASS, known | ~finite | ~score),
         ):
             self.dropped[reason] += int(np.count_nonzero(~passed))
-        found = _chosen(found, np.flatnonzero(finite & score & known))
+        found = _chosen(found, np.flatnonzero(good))
         kept = best_candidates(found.scores)
         self.dropped[Dropped.TOO_MANY] += len(found.scores) - len(kept)
         return _chosen(found, kept)
 
     def _detections(self, found: Candidates, letterbox: Letterbox) -> list[Detection]:
         boxes = letterbox.clip_to_frame(letterbox.frame_from_input(found.boxes_xyxy))
-        is_box = np.all(boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_PX, axis=1)
-        self.dropped[Dropped.DEGENERATE] += int(np.count_nonzero(~is_box))
-        return [
-            Detection(self.labels[int(index)], min(1.0, float(score)), (x0, y0, x1, y1))
-            for index, score, (x0, y0, x1, y1), good in zip(
-                found.classes, found.scores, boxes.tolist(), is_box.tolist(), strict=True
+        detections = [
+            Detection(self.labels[index], min(1.0, score), (x0, y0, x1, y1))
+            for index, score, (x0, y0, x1, y1) in zip(
+                found.classes.tolist(), found.scores.tolist(), boxes.tolist(), strict=True
             )
-            if good
+            if x1 - x0 >= MIN_BOX_PX and y1 - y0 >= MIN_BOX_PX
         ]
+        if len(detections) < len(boxes):
+            self.dropped[Dropped.DEGENERATE] += len(boxes) - len(detections)
+        return detections
 
     def _report_start(self) -> None:
         if not self.provider_is_as_asked:

@@ -41,9 +41,7 @@ class Letterbox:
 
     def input_from_frame(self, boxes_xyxy: Boxes) -> Boxes:
         """Map boxes from frame pixels (from pixel centres) to the input's (from corners)."""
-        scale_w, scale_h = self._scale_wh
-        scale = np.array([scale_w, scale_h, scale_w, scale_h])
-        shift = np.array([self.left_px, self.top_px, self.left_px, self.top_px])
+        scale, shift = self._scale_wh * 2, (self.left_px, self.top_px) * 2
         mapped: Boxes = (np.asarray(boxes_xyxy, np.float64) + _HALF_PX) * scale + shift
         return mapped
 
@@ -52,17 +50,15 @@ class Letterbox:
 
         Nothing is clipped: see `clip_to_frame`.
         """
-        scale_w, scale_h = self._scale_wh
-        scale = np.array([scale_w, scale_h, scale_w, scale_h])
-        shift = np.array([self.left_px, self.top_px, self.left_px, self.top_px])
+        scale, shift = self._scale_wh * 2, (self.left_px, self.top_px) * 2
         mapped: Boxes = (np.asarray(boxes_xyxy, np.float64) - shift) / scale - _HALF_PX
         return mapped
 
     def clip_to_frame(self, boxes_xyxy: Boxes) -> Boxes:
         """Clip boxes in frame pixels to the centres of the outermost pixels, 0 to size - 1."""
         width, height = self.frame_wh_px
-        limits = np.array([width - 1, height - 1, width - 1, height - 1], np.float64)
-        clipped: Boxes = np.clip(boxes_xyxy, 0.0, limits)
+        limits = (width - 1.0, height - 1.0) * 2
+        clipped: Boxes = np.minimum(np.maximum(boxes_xyxy, 0.0), limits)
         return clipped
 
 
