@@ -35,6 +35,9 @@ class InputTensor:
                 f"the model's input is {element_type}; pictures can be given as "
                 f"{', '.join(ELEMENT_TYPES)}: export it with one of these"
             )
+        # OpenCV's workers spin for a while after each job, on a core that the inference behind the
+        # resize needs: 2 ms of 24 a frame on two cores (measured).  For the whole process.
+        cv2.setNumThreads(1)
         self._table = table
         self._is_planar = table.layout == "nchw"
         size = (table.height_px, table.width_px)
