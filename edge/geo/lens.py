@@ -19,7 +19,7 @@ from edge.records import FloatArray
 Points: TypeAlias = NDArray[np.complex128]  # x + iy at unit depth
 
 MAX_NEWTON_STEPS = 20  # a lens that inverts needs 3 to 6
-CONVERGED = 1e-10  # at unit depth: a ten-millionth of a pixel
+CONVERGED = 1e-8  # at unit depth: a hundred-thousandth of a pixel
 # A round trip worse than this is no inversion: 0.01 px for a focal length of 1000 px.
 ROUND_TRIP = 1e-5
 
