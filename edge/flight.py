@@ -22,6 +22,7 @@ from edge.capture.video_records import VideoSource, VideoState
 from edge.config import CameraConfig, PatrolConfig
 from edge.errors import MailboxError
 from edge.health import Health
+from edge.machine import release_free_memory
 from edge.pipeline import fly
 from edge.protocol.status import FlightStatus, LinkState
 from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
@@ -86,6 +87,7 @@ class Watch:
         if mono_ns >= self._status_due_ns:
             self._status_due_ns = mono_ns + int(self.settings.patrol.status.interval_s * 1e9)
             self._tell_status(mono_ns)
+            release_free_memory()
             self._look_at_autopilot()
 
     def _look_at_autopilot(self) -> None:
