@@ -19,11 +19,31 @@ settings.load_profile("steady")
 
 REPO = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPO.parent / "shared" / "data"
+# Reasons to skip that are no fault of the set-up.
+MAY_BE_MISSING = ("not shipped", "really has TensorRT")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let golden files be changed, on purpose only."""
     parser.addoption("--update-golden", action="store_true", help="store results as golden files")
+    parser.addoption(
+        "--nothing-missing",
+        action="store_true",
+        help="fail where a test was skipped for want of what `make test` installs",
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skip may say that others' recordings are not there; it may not hide a missing part."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("--nothing-missing"):
+        return
+    reasons = {str(report.longrepr) for report in reporter.stats.get("skipped", [])}
+    hidden = sorted(r for r in reasons if not any(word in r for word in MAY_BE_MISSING))
+    for reason in hidden:
+        reporter.write_line(f"skipped, but `make test` installs it: {reason}", red=True)
+    if hidden and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
