@@ -38,6 +38,7 @@ TAIL = (
     "! appsink name=sink max-buffers=1 drop=true sync=false enable-last-sample=false"
 )
 
+LEAKY_DOWNSTREAM = 2  # as in TAIL
 # A pipeline that does not stop within this is left to itself: some drivers hang for ever.
 TEARDOWN_S = 5.0
 PREROLL_S = 3
@@ -164,15 +165,21 @@ class Pipeline:
 
     def _start(self) -> None:
         gst = self._gst
-        if self.recipe.may_be_recorded and not self._is_live():
-            # A recording at its own pace, every picture: the sink keeps time, nothing is thrown.
-            self._sink.set_property("sync", True)
-            self._sink.set_property("drop", False)
-            self._pipeline.get_by_name("tail").set_property("leaky", 0)
+        # Set before anything flows: a recording runs ahead while it prerolls, and would be thrown.
+        if self.recipe.may_be_recorded:
+            self._keep_every_picture(True)
+            if self._is_live():
+                self._keep_every_picture(False)
         if self._pipeline.set_state(gst.State.PLAYING) == gst.StateChangeReturn.FAILURE:
             broken = self.broken()
             reason = broken[1] if broken else "it does not start; is another program using it?"
             raise VideoError(f"{self._url}: {reason}")
+
+    def _keep_every_picture(self, keep: bool) -> None:
+        """Play at the pace of the stream's own time and lose nothing; or newest wins."""
+        self._sink.set_property("sync", keep)
+        self._sink.set_property("drop", not keep)
+        self._pipeline.get_by_name("tail").set_property("leaky", 0 if keep else LEAKY_DOWNSTREAM)
 
     def _is_live(self) -> bool:
         gst = self._gst
