@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,26 +147,50 @@ def in_folder(settings: Settings, folder: Path) -> Settings:
     return Settings(patrol.model_copy(update=update), settings.path, settings.config_hash)
 
 
+class LogFeed:
+    """The flight's log, fed as its messages come due; laid on the video's time by its frames."""
+
+    def __init__(self, rig: Rig, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._messages = read_log(rig.recorded.path(rig.recorded.spec.telemetry.log))
+        self._waiting = next(self._messages, None)
+        self._first_frame_utc_ns = rig.first_frame_utc_ns
+        self._mono_from_utc_ns: int | None = None
+
+    def until(self, mono_ns: int) -> None:
+        """Parse and feed the messages up to a second after a time.
+
+        So much early, because behind a real video link poses are interpolated, too.
+        """
+        if self._mono_from_utc_ns is None:
+            self._mono_from_utc_ns = mono_ns - self._first_frame_utc_ns
+        shift_ns = self._mono_from_utc_ns
+        due_ns = mono_ns - shift_ns + LOOKAHEAD_NS
+        while self._waiting is not None and self._waiting.record_utc_ns <= due_ns:
+            self._telemetry.feed(self._waiting.message, self._waiting.record_utc_ns + shift_ns)
+            self._waiting = next(self._messages, None)
+
+
 def with_telemetry(
     rig: Rig, telemetry: Telemetry, stream: Iterator[Frame | Tick]
 ) -> Iterator[Frame | Tick]:
-    """Parse and feed the log's messages of each frame's time, before the loop gets the frame.
+    """Parse and feed the log beside the loop: in a thread of its own, as flight's link has one.
 
-    The log is laid on the video's time by its first frame; the messages come a second early, so
-    that poses are interpolated, as they are behind a real video link.
+    A frame is handed on when all that belongs before it has been fed; while the loop looks at it,
+    the messages of the next one's time are.
     """
-    messages = read_log(rig.recorded.path(rig.recorded.spec.telemetry.log))
-    waiting = next(messages, None)
-    mono_from_utc_ns: int | None = None
-    for event in stream:
-        if isinstance(event, Frame):
-            if mono_from_utc_ns is None:
-                mono_from_utc_ns = event.captured_mono_ns - rig.first_frame_utc_ns
-            due_ns = event.captured_mono_ns - mono_from_utc_ns + LOOKAHEAD_NS
-            while waiting is not None and waiting.record_utc_ns <= due_ns:
-                telemetry.feed(waiting.message, waiting.record_utc_ns + mono_from_utc_ns)
-                waiting = next(messages, None)
-        yield event
+    feed, last_ns = LogFeed(rig, telemetry), None
+    with ThreadPoolExecutor(1, "link") as link:
+        ahead: Future[None] | None = None
+        for event in stream:
+            if isinstance(event, Frame):
+                now_ns = event.captured_mono_ns
+                if ahead is not None:
+                    ahead.result()
+                feed.until(now_ns)
+                next_ns = now_ns + (0 if last_ns is None else now_ns - last_ns)
+                ahead, last_ns = link.submit(feed.until, next_ns), now_ns
+            yield event
 
 
 @contextmanager

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 ORIGIN_FILE = "origin.json"
 DISTRICT_RADIUS_M = 20_000.0  # a flight that starts farther from the origin is told of
-HEIGHT_STEPS = 4  # each step shrinks the error by (d/R)²: two would do at 20 km
+HEIGHT_STEPS = 4  # each step shrinks the error by (d/R)²: two do at 20 km
+HEIGHT_DONE_M = 1e-6
 LARGEST_PLANE_M = 1_000_000.0  # beyond it the steps need not converge
 
 
@@ -58,6 +59,8 @@ class LocalPlane:
                 east_m, north_m, up_m, self.origin_lat_deg, self.origin_lon_deg, 0.0
             )
             up_m -= float(height)
+            if abs(height) < HEIGHT_DONE_M:
+                break
         return float(lat), float(lon)
 
     def convergence_rad(self, lat_deg: float, lon_deg: float) -> float:

@@ -16,7 +16,7 @@ Bounds: TypeAlias = tuple[float, float, float, float]  # west, south, east, nort
 class Extent:
     """A convex patch of ground; its polygon is built only where one is needed."""
 
-    __slots__ = ("_polygon", "bounds", "corners")
+    __slots__ = ("_area_m2", "_polygon", "bounds", "corners")
 
     def __init__(self, corners: tuple[Point, ...]) -> None:
         if not corners:
@@ -26,6 +26,7 @@ class Extent:
         norths = [north for _, north in corners]
         self.bounds: Bounds = (min(easts), min(norths), max(easts), max(norths))
         self._polygon: Any = None
+        self._area_m2: float | None = None
 
     @property
     def polygon(self) -> Any:
@@ -38,7 +39,9 @@ class Extent:
 
     @property
     def area_m2(self) -> float:
-        return float(self.polygon.area)
+        if self._area_m2 is None:
+            self._area_m2 = float(self.polygon.area)
+        return self._area_m2
 
     def joined(self, other: Extent) -> Extent:
         """Return the smallest convex patch that holds both."""

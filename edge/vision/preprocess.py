@@ -49,6 +49,13 @@ class InputTensor:
         self._offset = (-table.scale * mean / std).astype(np.float32).reshape(per_channel)
         self._has_offset = bool(self._offset.any())
         self._is_identity = not self._has_offset and bool((self._factor == 1.0).all())
+        # The model takes the frame's own bytes: the resize writes straight into the tensor.
+        self._takes_frames = (
+            dtype is np.uint8
+            and self._is_identity
+            and not self._is_planar
+            and table.colour == "bgr"
+        )
         self._letterbox: Letterbox | None = None
 
     def fill(self, image_bgr: ImageArray) -> Letterbox:
@@ -66,6 +73,9 @@ class InputTensor:
         letterbox = self._letterbox
         if letterbox is None or letterbox.frame_wh_px != frame_wh:
             letterbox = self._letterbox = self._replan(frame_wh)
+        if self._takes_frames:
+            cv2.resize(image_bgr, letterbox.resized_wh_px, dst=self._window)
+            return letterbox
         if frame_wh == letterbox.resized_wh_px:
             resized = image_bgr
         else:
@@ -106,14 +116,12 @@ class InputTensor:
 
     def _normalise(self, target: NDArray[Any], pixels: NDArray[np.uint8]) -> None:
         """Write ((pixel - mean) / std) * scale into a view of the tensor."""
-        if target.dtype == np.float32:
+        if self._is_identity:
             np.copyto(target, pixels)
-            if not self._is_identity:
-                np.multiply(target, self._factor, out=target)
+        elif target.dtype == np.float32:
+            np.multiply(pixels, self._factor, out=target)  # converts on the way: one pass
             if self._has_offset:
                 np.add(target, self._offset, out=target)
-        elif self._is_identity:
-            np.copyto(target, pixels)
         else:  # half floats and scaled bytes: through single precision, then rounded once
             exact = pixels * self._factor + self._offset
             if target.dtype == np.uint8:

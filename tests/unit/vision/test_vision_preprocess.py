@@ -66,6 +66,29 @@ def test_the_tensor_is_what_the_plain_way_gives(
     assert tensor.array.ctypes.data == memory
 
 
+@pytest.mark.parametrize(
+    ("colour", "layout", "resize"),
+    [
+        *itertools.product(
+            ("rgb", "bgr"), ("nchw", "nhwc"), ("letterbox_centre", "letterbox_top_left", "stretch")
+        )
+    ],
+)
+def test_a_tensor_of_bytes_holds_the_resized_picture_itself(
+    colour: ColourName, layout: str, resize: ResizeName
+) -> None:
+    """A model that normalises inside gets the picture's bytes, however they are laid out."""
+    table = InputTable(
+        width_px=96, height_px=64, colour=colour, layout=layout, resize=resize, scale=1.0
+    )
+    tensor = InputTensor(table, "tensor(uint8)")
+    for size in ((90, 160), (64, 96), (200, 50), (90, 160)):  # padded at the sides, above, nowhere
+        image = noise(*size)
+        tensor.fill(image)
+        got = tensor.array[0] if layout == "nhwc" else tensor.array[0].transpose(1, 2, 0)
+        np.testing.assert_array_equal(got, plainly(image, table))
+
+
 def test_bytes_and_half_floats_are_given_where_the_model_takes_them() -> None:
     """A model that normalises inside gets bytes; a half-float model gets rounded halves."""
     image = noise(90, 160)
