@@ -1,9 +1,20 @@
 """Alerts against the known truth: what was found, what was missed, how far off, how honest.
 
-An alert is right if its class is and it lies within 10 m of the thing's outline, whatever
-ellipse it claims.  The geotag error is the distance from the alert's place to the centre of the
-outline.  Geometry here is shapely's and pymap3d's, never `edge/geo`: shared code would share
-its errors.
+The rules, in full:
+
+- An alert is right if its class is and it lies within 10 m of the thing's outline, whatever
+  ellipse it claims.  The right class in the wrong place is a false alarm and a miss.
+- Pairs are matched nearest first (by the outline, then by the middle), one alert to one thing; a
+  further alert on a thing that has one is a duplicate.
+- A violation is asked for when the camera saw it in at least five frames (`seen_frames` of the
+  truth: its middle in the picture, 60 % of it in view, at least 24 px long).  One that was seen
+  less is neither asked for nor held against an alert on it.
+- A false alarm's cause is the nearest thing within 10 m, else `nothing`.
+- The geotag error is the distance from the alert's place to where the truth says that the thing is
+  (`centroid`: the middle of the outline; the foot of a column of smoke).
+
+So `truths = found + missed` and `alerts = right + duplicates + false`.  Geometry here is shapely's
+and pymap3d's, never `edge/geo`: shared code would share its errors.
 """
 
 from __future__ import annotations
@@ -22,7 +33,7 @@ from shapely.geometry import Point, shape
 from shapely.geometry.base import BaseGeometry
 
 from edge.errors import FlightError
-from edge.records import FloatArray
+from edge.records import Alert, FloatArray
 
 MATCH_WITHIN_M = 10.0
 # A thing counts as shown to the camera when at least this many frames hold it; fewer looks than
@@ -38,9 +49,10 @@ class TruthThing:
     is_violation: bool
     label: str  # class of a violation, cause of a distractor
     outline: BaseGeometry  # metres east, north of the truth's origin
-    centre_east_m: float
+    centre_east_m: float  # where the truth says that it is
     centre_north_m: float
     seen_frames: int
+    first_seen_s: float | None = None  # since the start of the flight
 
     @property
     def is_shown(self) -> bool:
@@ -121,6 +133,29 @@ class Score:
     missed: tuple[TruthThing, ...]
 
 
+def newest_words(alerts: Iterable[Alert]) -> list[Alert]:
+    """Keep the newest alert of each incident, in the order of their first."""
+    newest: dict[bytes, Alert] = {}
+    for alert in alerts:
+        held = newest.get(alert.incident_id)
+        if held is None or alert.revision > held.revision:
+            newest[alert.incident_id] = alert
+    return list(newest.values())
+
+
+def scored_alert(alert: Alert) -> ScoredAlert:
+    """Take from an alert what the scorer needs."""
+    return ScoredAlert(
+        incident_id=alert.incident_id.hex(),
+        label=alert.label,
+        lat_deg=alert.lat_deg,
+        lon_deg=alert.lon_deg,
+        ellipse_a_m=alert.ellipse.a_m,
+        ellipse_b_m=alert.ellipse.b_m,
+        ellipse_azimuth_deg=alert.ellipse.azimuth_deg,
+    )
+
+
 def read_truth(path: Path) -> Truth:
     """Read `truth.geojson` of a flight folder.
 
@@ -143,20 +178,19 @@ def score(alerts: Iterable[ScoredAlert], truth: Truth) -> Score:
     shown = [t for t in truth.things if t.is_violation and t.is_shown]
     # A violation that was barely in the picture is neither asked for nor held against an alert.
     barely = [t for t in truth.things if t.is_violation and not t.is_shown]
-    pairs = sorted(
-        (
-            (_distance_m(alert, thing, truth), i, j)
-            for i, alert in enumerate(alerts)
-            for j, thing in enumerate([*shown, *barely])
-            if alert.label == thing.label
-        ),
-    )
     candidates = [*shown, *barely]
+    pairs = sorted(
+        (distance_m, _centre_distance_m(alert, thing, truth), i, j)
+        for i, alert in enumerate(alerts)
+        for j, thing in enumerate(candidates)
+        if alert.label == thing.label
+        and (distance_m := distance_to_outline_m(alert, thing, truth)) <= MATCH_WITHIN_M
+    )
     matched: dict[int, int] = {}
-    for distance_m, i, j in pairs:
-        if distance_m <= MATCH_WITHIN_M and i not in matched and j not in matched.values():
+    for _, _, i, j in pairs:
+        if i not in matched and j not in matched.values():
             matched[i] = j
-    twins = {i: j for d, i, j in reversed(pairs) if d <= MATCH_WITHIN_M and i not in matched}
+    twins = {i: j for _, _, i, j in reversed(pairs) if i not in matched}
     matches = tuple(
         _match(alert, candidates[matched.get(i, twins.get(i, 0))], truth, is_twin=i in twins)
         if i in matched or i in twins
@@ -203,28 +237,40 @@ def _match(alert: ScoredAlert, thing: TruthThing, truth: Truth, *, is_twin: bool
 
 def _false_alarm(alert: ScoredAlert, truth: Truth) -> Match:
     near = [
-        (_distance_m(alert, thing, truth), thing)
+        (distance_m, thing)
         for thing in truth.things
-        if _distance_m(alert, thing, truth) <= MATCH_WITHIN_M
+        if (distance_m := distance_to_outline_m(alert, thing, truth)) <= MATCH_WITHIN_M
     ]
     cause = min(near, key=lambda pair: pair[0])[1].label if near else "nothing"
     return Match(alert, None, False, None, None, cause)
 
 
-def _distance_m(alert: ScoredAlert, thing: TruthThing, truth: Truth) -> float:
+def distance_to_outline_m(alert: ScoredAlert, thing: TruthThing, truth: Truth) -> float:
+    """Return how far outside a thing's outline an alert lies; 0 inside."""
     return float(thing.outline.distance(Point(truth.plane(alert.lat_deg, alert.lon_deg))))
+
+
+def _centre_distance_m(alert: ScoredAlert, thing: TruthThing, truth: Truth) -> float:
+    east_m, north_m = truth.plane(alert.lat_deg, alert.lon_deg)
+    return math.hypot(thing.centre_east_m - east_m, thing.centre_north_m - north_m)
 
 
 def _thing(feature: dict[str, Any], truth: Truth) -> TruthThing:
     properties = feature["properties"]
     outline = shapely.transform(shape(feature["geometry"]), truth.plane_points)
     is_violation = properties["kind"] == "violation"
+    centre = outline.centroid.x, outline.centroid.y
+    if properties.get("centroid") is not None:
+        lon_deg, lat_deg = properties["centroid"]
+        centre = truth.plane(float(lat_deg), float(lon_deg))
+    first_seen_s = properties.get("from_s")
     return TruthThing(
         truth_id=str(properties["id"]),
         is_violation=is_violation,
         label=str(properties["label"] if is_violation else properties["cause"]),
         outline=outline,
-        centre_east_m=float(outline.centroid.x),
-        centre_north_m=float(outline.centroid.y),
+        centre_east_m=float(centre[0]),
+        centre_north_m=float(centre[1]),
         seen_frames=int(properties["seen_frames"]),
+        first_seen_s=None if first_seen_s is None else float(first_seen_s),
     )

@@ -50,11 +50,12 @@ def demo(
 
 def _fly(recorded: RecordedFlight, out: Path, console: Console) -> Summary:
     """Fly with a progress bar; a line for each alert as the desk commits it."""
-    from edge.cli.results import FlightResults, newest_words, write_results
+    from edge.cli.results import FlightResults, write_results
     from edge.demo import DemoRequest, fly_demo
     from edge.desk.console import commit_line
     from edge.desk.receiver import CommittedAlert
     from edge.replay import replay_settings
+    from sim.score import newest_words
 
     settings = replay_settings(recorded, out, config_for(recorded))
     with progress_bar(console) as progress:

@@ -26,9 +26,10 @@ def replay(
 ) -> None:
     """Fly a recorded flight through the pipeline, faster than real time where it can."""
     from edge.capture.recording import open_flight
-    from edge.cli.results import FlightResults, newest_words, write_results
+    from edge.cli.results import FlightResults, write_results
     from edge.replay import ReplayRequest, fresh_folder, replay_settings
     from edge.replay import replay as fly
+    from sim.score import newest_words
 
     quiet()
     console = Console(stderr=True)

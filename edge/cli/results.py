@@ -29,7 +29,7 @@ from edge.health import Health
 from edge.machine import machine_name
 from edge.records import Alert, AlertKind
 from edge.stages import Stored
-from sim.score import Score, ScoredAlert, Truth, read_truth, score
+from sim.score import Score, Truth, read_truth, score, scored_alert
 
 Points = Sequence[tuple[float, float]]
 
@@ -115,16 +115,6 @@ def _number(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def newest_words(alerts: Iterable[Alert]) -> list[Alert]:
-    """Keep the newest alert of each incident, in the order of their first."""
-    newest: dict[bytes, Alert] = {}
-    for alert in alerts:
-        held = newest.get(alert.incident_id)
-        if held is None or alert.revision > held.revision:
-            newest[alert.incident_id] = alert
-    return list(newest.values())
-
-
 def write_results(results: FlightResults, out: Path, title: str) -> Summary:
     """Score what can be scored, and write the three files.
 
@@ -135,7 +125,7 @@ def write_results(results: FlightResults, out: Path, title: str) -> Summary:
     """
     truth_file = results.recorded.spec.truth
     truth = read_truth(results.recorded.path(truth_file.file)) if truth_file else None
-    scored = score(map(_scored, results.alerts), truth) if truth else None
+    scored = score(map(scored_alert, results.alerts), truth) if truth else None
     summary = _summary(results, scored)
     text = json.dumps(asdict(summary), indent=2, ensure_ascii=False)
     (out / "summary.json").write_text(text + "\n", encoding="utf-8")
@@ -230,18 +220,6 @@ def _by_class(scored: Score) -> dict[str, dict[str, int]]:
         label: {"found": found[label], "missed": missed[label], "false": false[label]}
         for label in sorted({*found, *missed, *false})
     }
-
-
-def _scored(alert: Alert) -> ScoredAlert:
-    return ScoredAlert(
-        incident_id=alert.incident_id.hex(),
-        label=alert.label,
-        lat_deg=alert.lat_deg,
-        lon_deg=alert.lon_deg,
-        ellipse_a_m=alert.ellipse.a_m,
-        ellipse_b_m=alert.ellipse.b_m,
-        ellipse_azimuth_deg=alert.ellipse.azimuth_deg,
-    )
 
 
 def _feature(alert: Alert) -> dict[str, Any]:

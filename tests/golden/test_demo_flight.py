@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from edge.capture.recording import open_flight
-from edge.cli.results import newest_words
 from edge.cli.shipped import DEMO_FLIGHT, SIM_CONFIG
 from edge.records import Alert, AlertKind
 from edge.replay import ReplayRequest, replay, replay_settings
+from sim.score import newest_words
 
 GOLDEN = Path(__file__).parent / "demo-incidents.json"
 M_PER_DEG = 111_320.0

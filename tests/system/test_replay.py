@@ -13,7 +13,7 @@ import pymap3d
 import pytest
 
 from edge.capture.recording import open_flight
-from edge.cli.results import FlightResults, newest_words, write_results
+from edge.cli.results import FlightResults, write_results
 from edge.errors import ConfigError, MailboxFullError
 from edge.pipeline import fly
 from edge.protocol.text import decode_any
@@ -21,6 +21,7 @@ from edge.records import AlertKind, Frame, Tick
 from edge.replay import ReplayRequest, ReplayResult, fresh_folder, replay, replay_settings
 from edge.report.mailbox import Mailbox
 from edge.stages import Stages
+from sim.score import newest_words
 from tests.painted import N_FRAMES, Painted, paint
 
 pytestmark = pytest.mark.system

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from edge.cli.results import Summary, newest_words, percentile, shortfalls
+from edge.cli.results import Summary, percentile, shortfalls
 from edge.records import Alert, AlertKind, Ellipse, TimeQuality, UtcTime
+from sim.score import newest_words
 
 GOOD = Summary(
     flight="demo",

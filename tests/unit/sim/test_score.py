@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pymap3d
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shapely.geometry import box
 
 from edge.errors import FlightError
-from sim.score import ScoredAlert, Truth, read_truth, score
+from sim.score import ScoredAlert, Truth, TruthThing, distance_to_outline_m, read_truth, score
 
 ORIGIN = (31.5, 120.3)
 
@@ -111,3 +115,85 @@ def test_a_truth_that_is_none_is_refused(tmp_path: Path) -> None:
     path.write_text('{"features": [{}]}')
     with pytest.raises(FlightError, match=r"truth\.geojson"):
         read_truth(path)
+
+
+def test_the_truth_says_where_a_thing_is(tmp_path: Path) -> None:
+    """The geotag error is taken to the truth's own place, where it names one: smoke has a foot."""
+    foot = list(lat_lon(3, 4))[::-1]
+    features = [thing("smoke", 0, 0, label="smoke", centroid=foot)]
+    path = tmp_path / "truth.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    result = score([alert("a", "smoke", 0, 0)], read_truth(path))
+    assert result.geotag_median_m == pytest.approx(5.0, abs=0.05)
+
+
+PLACES = st.integers(-40, 40)
+THINGS = st.lists(
+    st.tuples(st.sampled_from(["structure", "smoke", "pool"]), PLACES, PLACES, st.integers(0, 9)),
+    max_size=7,
+)
+ALERTS = st.lists(st.tuples(st.sampled_from(["structure", "smoke"]), PLACES, PLACES), max_size=9)
+
+
+def made_truth(things: list[tuple[str, int, int, int]]) -> Truth:
+    outlines = [
+        TruthThing(
+            truth_id=f"t{n}",
+            is_violation=label != "pool",
+            label=label,
+            outline=box(east - 4, north - 4, east + 4, north + 4),
+            centre_east_m=float(east),
+            centre_north_m=float(north),
+            seen_frames=seen,
+        )
+        for n, (label, east, north, seen) in enumerate(things)
+    ]
+    return Truth(tuple(outlines), *ORIGIN)
+
+
+@given(THINGS, ALERTS)
+def test_every_truth_and_every_alert_is_counted_once(
+    things: list[tuple[str, int, int, int]], alerts: list[tuple[str, int, int]]
+) -> None:
+    """Truths are found or missed; alerts are right, double or false; no thing is found twice."""
+    truth = made_truth(things)
+    told = [alert(f"a{n}", *place) for n, place in enumerate(alerts)]
+    result = score(told, truth)
+    right = [m for m in result.matches if m.truth is not None and not m.is_duplicate]
+    false = [m for m in result.matches if m.truth is None]
+    assert len(right) + result.duplicates + len(false) == len(told) == result.alerts_new
+    ids = [m.truth.truth_id for m in right if m.truth is not None]
+    assert len(ids) == len(set(ids))
+    found = {m.truth.truth_id for m in right if m.truth is not None and m.truth.is_shown}
+    assert len(found) + len(result.missed) == result.truth
+    assert not found & {t.truth_id for t in result.missed}
+    assert all((m.cause is None) == (m.truth is not None) for m in result.matches)
+
+
+@given(THINGS, ALERTS)
+def test_right_is_within_ten_metres_and_false_is_not(
+    things: list[tuple[str, int, int, int]], alerts: list[tuple[str, int, int]]
+) -> None:
+    """A match lies within the distance and has the class; a false alarm has no such thing near."""
+    truth = made_truth(things)
+    result = score([alert(f"a{n}", *place) for n, place in enumerate(alerts)], truth)
+    for match in result.matches:
+        if match.truth is not None:
+            assert match.truth.label == match.alert.label
+            assert distance_to_outline_m(match.alert, match.truth, truth) <= 10.0
+        else:
+            same = [t for t in truth.things if t.is_violation and t.label == match.alert.label]
+            assert all(distance_to_outline_m(match.alert, t, truth) > 10.0 for t in same)
+
+
+@given(THINGS, ALERTS)
+def test_what_an_alert_claims_of_itself_does_not_help_it(
+    things: list[tuple[str, int, int, int]], alerts: list[tuple[str, int, int]]
+) -> None:
+    """A wider ellipse changes no match: it moves nothing but the ellipse's own rate."""
+    truth = made_truth(things)
+    told = [alert(f"a{n}", *place) for n, place in enumerate(alerts)]
+    wide = [replace(a, ellipse_a_m=500.0, ellipse_b_m=500.0) for a in told]
+    narrow, broad = score(told, truth), score(wide, truth)
+    assert (narrow.recall, narrow.precision) == (broad.recall, broad.precision)
+    assert narrow.missed == broad.missed
