@@ -21,10 +21,12 @@ from edge.capture.video_probe import probe_camera
 from edge.config import CameraConfig, PatrolConfig
 from edge.desk.probe import probe_broker
 from edge.district import rule_book
-from edge.errors import ConfigError, ModelError
+from edge.errors import ConfigError, LabelError, ModelError
 from edge.geo.camera import read_intrinsics
 from edge.geo.mount import MountKind, read_mount
+from edge.labels import refuse_unknown_labels
 from edge.settings import Settings
+from edge.vision.manifest import read_manifest
 from edge.vision.probe import probe_model
 
 _MEGABYTE = 1_000_000
@@ -64,6 +66,7 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     yield from _check_files(patrol)
     for camera in patrol.camera:
         yield from _check_model(camera, patrol)
+    yield from _check_labels(patrol)
     autopilot = probe_autopilot(patrol.autopilot, seconds)
     yield from _check_autopilot(autopilot, patrol)
     for camera in patrol.camera:
@@ -98,11 +101,25 @@ def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding
     told = f"asked for {probe.provider_asked}, got {probe.provider_got}"
     mend = "" if grade is Grade.OK else "; install its onnxruntime, or change inference.providers"
     yield Finding(part, grade, told + mend)
+    if probe.advisory:
+        told = f"often misses {', '.join(probe.advisory)}: their alerts are marked advisory"
+        yield Finding(part, Grade.WARN, told)
     wanted = {label for rule in patrol.rule for label in rule.labels}
     if not wanted & set(probe.labels):
         yield Finding(
             part, Grade.FAIL, f"no rule wants any of its labels: {', '.join(probe.labels)}"
         )
+
+
+def _check_labels(patrol: PatrolConfig) -> Iterator[Finding]:
+    try:
+        labels = [read_manifest(camera.model).labels for camera in patrol.camera]
+        refuse_unknown_labels(patrol, labels)
+        yield Finding("rules", Grade.OK, "every label of every rule is one that a model knows")
+    except LabelError as error:
+        yield Finding("rules", Grade.FAIL, str(error))
+    except ModelError:
+        return  # told already, where the model was looked at
 
 
 def _check_autopilot(probe: AutopilotProbe, patrol: PatrolConfig) -> Iterator[Finding]:

@@ -23,6 +23,10 @@ class FlightError(ConfigError):
     """A recorded flight's folder is not usable."""
 
 
+class LabelError(ConfigError):
+    """A rule is on a label that no camera's model has."""
+
+
 class ModelError(SkywhistleError):
     """A model does not load, or is not what its manifest says."""
 
@@ -41,6 +45,14 @@ class ModelHashError(ModelError):
 
 class ModelLayoutError(ModelError):
     """A model's outputs match no known head; the message lists the shapes seen."""
+
+
+class QuantizationError(ModelError):
+    """A model cannot be quantized, or not with these pictures."""
+
+
+class CalibrationSetError(QuantizationError):
+    """The pictures that a model is to be calibrated with are too few, or all the same."""
 
 
 class VideoError(SkywhistleError):

@@ -6,6 +6,7 @@ word on each incident), `detections.jsonl` (one line a frame), `summary.json`, `
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from edge.capture.telemetry import Telemetry
 from edge.config import AutopilotConfig, CameraConfig, PatrolConfig, RuleConfig
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog
+from edge.labels import rules_that_can_fire
 from edge.pipeline import fly
 from edge.records import Frame, MonoNs, Tick
 from edge.report.clocks import Clocks
@@ -25,6 +27,8 @@ from edge.report.mailbox import Mailbox
 from edge.settings import Settings, read_settings
 from edge.stages import Stages, Stored, build_stages
 from edge.vision.manifest import read_manifest
+
+log = logging.getLogger(__name__)
 
 _BACKDROP_FRAMES = 80  # half-size frames kept for the map: some 50 MB at 720p
 
@@ -146,6 +150,7 @@ def replay_settings(
 
     Raises:
         ConfigError: There is neither a config nor a model.
+        ModelError: The model has no manifest.
     """
     spec = flight.spec
     if config is None and spec.patrol is not None:
@@ -155,9 +160,8 @@ def replay_settings(
     elif model is not None:
         settings = Settings(_patrol_for(model), flight.folder / "flight.toml", b"\0" * 8)
     else:
-        raise ConfigError(
-            f"{flight.folder}: names no patrol config; give one with --config, or --model alone"
-        )
+        what = "names no patrol config; give one with --config, or --model alone"
+        raise ConfigError(f"{flight.folder}: {what}")
     patrol = settings.patrol
     template = patrol.camera[0]
     cameras = tuple(
@@ -176,6 +180,7 @@ def replay_settings(
     replayed = patrol.model_copy(
         update={
             "camera": cameras,
+            "rule": _rules_for(patrol, model),
             "autopilot": patrol.autopilot.model_copy(update=ids),
             "state_dir": out / "state",
             "mailbox": patrol.mailbox.model_copy(update={"path": out / "mailbox.db"}),
@@ -186,6 +191,16 @@ def replay_settings(
         }
     )
     return Settings(replayed, settings.path, settings.config_hash)
+
+
+def _rules_for(patrol: PatrolConfig, model: Path | None) -> tuple[RuleConfig, ...]:
+    """Narrow the config's rules to a model that they were not written for."""
+    if model is None:
+        return patrol.rule
+    rules, left_out = rules_that_can_fire(patrol.rule, read_manifest(model).labels)
+    if left_out:
+        log.warning("labels_not_of_model model=%s labels=%s", model, ",".join(left_out))
+    return rules or patrol.rule  # none left: refused at the start, by name
 
 
 def _patrol_for(model: Path) -> PatrolConfig:

@@ -22,11 +22,14 @@ from edge.geo.locate import Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.plane import LocalPlane
 from edge.health import Health
+from edge.labels import refuse_unknown_labels
 from edge.protocol.messages import MessageKind, Stamp, seal
 from edge.records import (
     Alert,
+    AlertFlags,
     Detection,
     Frame,
+    Incident,
     MonoNs,
     NoPose,
     Pose,
@@ -209,6 +212,7 @@ class Stages:
             )
             # Also before the first pose: what cannot be read must be refused now, not then.
             book = rule_book(patrol, None if district is None else district.plane)
+            refuse_unknown_labels(patrol, (one.labels for one in self.detectors.values()))
         except ConfigError as error:
             log.error("reload_refused reason=%s", str(error).replace("\n", "; "))
             return
@@ -242,6 +246,7 @@ class Stages:
                 model_hash=self._model_hash(incident.best.camera_id),
                 config_hash=self.settings.config_hash,
                 evidence_hash=picture.hash8 if isinstance(picture, EvidenceRef) else b"",
+                flags=AlertFlags(advisory=self._is_advisory(incident)),
             ),
         )
         messages = [outgoing_alert(alert)]
@@ -261,6 +266,11 @@ class Stages:
         """Return the hash of a camera's model; b"" for a camera that flew with it earlier only."""
         detector = self.detectors.get(camera_id)
         return b"" if detector is None else detector.model_hash
+
+    def _is_advisory(self, incident: Incident) -> bool:
+        """Say whether the model that saw it best says of itself that it often misses this label."""
+        detector = self.detectors.get(incident.best.camera_id)
+        return detector is not None and incident.label in detector.manifest.advisory
 
     def _frame_size_px(self, best: Sighting) -> tuple[int, int] | None:
         """Return the size of the camera's frames; of its calibration before the first frame.
@@ -289,6 +299,7 @@ def build_stages(
 
     Raises:
         ConfigError: A calibration, mount, zone, grid or code file is not usable.
+        LabelError: A rule is on a label that no camera's model has.
         ModelError: A model does not load or is not what its manifest says.
     """
     patrol = settings.patrol
@@ -296,9 +307,11 @@ def build_stages(
         read_intrinsics(camera.calibration)
         read_mount(camera.mount)
     rule_book(patrol, None)  # reads zones, grid and codes
+    manifests = {camera.id: read_manifest(camera.model) for camera in patrol.camera}
+    refuse_unknown_labels(patrol, (one.labels for one in manifests.values()))
     detectors = {
-        camera.id: OnnxDetector(read_manifest(camera.model), patrol.inference)
-        for camera in patrol.camera
+        camera_id: OnnxDetector(manifest, patrol.inference)
+        for camera_id, manifest in manifests.items()
     }
     _lower_to_rules(detectors.values(), patrol)
     for detector in detectors.values():

@@ -13,7 +13,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from edge.errors import ModelError, ModelHashError, ModelManifestError
 
@@ -89,6 +96,9 @@ class ManifestTable(_Table):
     sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
     licence: str = Field("unknown", min_length=1)
     labels: tuple[str, ...] = Field(min_length=1, max_length=10_000)
+    advisory: tuple[str, ...] = Field(
+        (), description="labels found too seldom to rely on; their alerts are flagged so"
+    )
     input: InputTable
     head: HeadTable
     thresholds: ThresholdsTable = ThresholdsTable()
@@ -107,6 +117,16 @@ class ManifestTable(_Table):
         if "" in labels or len(set(labels)) != len(labels):
             raise ValueError("labels must be unique and not empty")
         return labels
+
+    @field_validator("advisory")
+    @classmethod
+    def _advisory_are_labels(
+        cls, advisory: tuple[str, ...], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        labels = info.data.get("labels", advisory)  # missing where they are wrong themselves
+        if unknown := [label for label in advisory if label not in labels]:
+            raise ValueError(f"{unknown[0]!r} is none of the labels {', '.join(labels)}")
+        return advisory
 
 
 class ModelManifest(ManifestTable):

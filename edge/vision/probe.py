@@ -27,6 +27,7 @@ class ModelProbe:
     layout: str
     input_wh_px: tuple[int, int]
     labels: tuple[str, ...]
+    advisory: tuple[str, ...]  # labels that the model often misses
     provider_asked: str
     provider_got: str
     inference_ms: float  # median of a few runs after warming up
@@ -62,6 +63,7 @@ def probe_model(folder: Path, inference: InferenceConfig) -> ModelProbe:
         layout=manifest.head.layout,
         input_wh_px=(manifest.input.width_px, manifest.input.height_px),
         labels=manifest.labels,
+        advisory=manifest.advisory,
         provider_asked=detector.provider_asked,
         provider_got=detector.provider_got,
         inference_ms=1e3 * statistics.median(inferences),

@@ -19,6 +19,7 @@ from edge.vision.manifest import (
     read_model_bytes,
     write_manifest,
 )
+from tests.unit.vision.tiny_models import cell_model, write_model
 
 PLAIN = """
 format = 1
@@ -145,3 +146,13 @@ def test_a_file_beyond_the_cap_is_not_read(tmp_path: Path, monkeypatch: pytest.M
         read_model_bytes(tmp_path / "big.onnx")
     with pytest.raises(ModelError, match=r"none\.onnx cannot be read"):
         read_model_bytes(tmp_path / "none.onnx")
+
+
+def test_advisory_labels_are_labels_and_survive_a_round_trip(tmp_path: Path) -> None:
+    """A manifest may call some of its own labels advisory, and no others."""
+    manifest = write_model(tmp_path, cell_model(), labels=("shed", "smoke"))
+    path = write_manifest(manifest.model_copy(update={"advisory": ("smoke",)}))
+    assert read_manifest(tmp_path).advisory == ("smoke",)
+    path.write_text(path.read_text().replace('advisory = ["smoke"]', 'advisory = ["yurt"]'))
+    with pytest.raises(ModelManifestError, match="'yurt' is none of the labels shed, smoke"):
+        read_manifest(tmp_path)
