@@ -53,6 +53,7 @@ class Dossier:
         self.label = label
         self.state = IncidentState.TENTATIVE
         self.revision = 0
+        self.least_revision = 1  # that the next alert may have
         self.told: Told | None = None
         self.looks = 0
         self.first_mono_ns = 0
@@ -313,6 +314,11 @@ class Dossier:
             max(east, max(easts) + reach_m),
             max(north, max(norths) + reach_m),
         )
+
+    @property
+    def next_revision(self) -> int:
+        """The revision of the next alert."""
+        return max(self.revision + 1, self.least_revision)
 
     def change(self, state: IncidentState, revision: int, told: Told | None) -> None:
         """Note what was decided about it."""

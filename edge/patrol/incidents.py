@@ -242,7 +242,8 @@ class Incidents:
             KeyError: There is no such incident any more.
         """
         dossier = self._dossiers[incident_id]
-        dossier.change(state, dossier.revision + (told is not None), told or dossier.told)
+        revision = dossier.revision if told is None else dossier.next_revision
+        dossier.change(state, revision, told or dossier.told)
 
     def _remove(self, dossier: Dossier) -> None:
         del self._dossiers[dossier.incident_id]

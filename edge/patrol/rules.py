@@ -219,7 +219,7 @@ class Rules:
         return Verdict(
             kind=kind,
             incident=incident,
-            revision=dossier.revision + 1,
+            revision=dossier.next_revision,
             rule=rule.name,
             severity=rule.severity,
             department=rule.department,
@@ -236,7 +236,7 @@ class Rules:
         return Verdict(
             kind=AlertKind.END,
             incident=dossier.incident,
-            revision=dossier.revision + 1,
+            revision=dossier.next_revision,
             rule=told.rule,
             severity=told.severity,
             department=told.department,

@@ -190,6 +190,10 @@ def _restored(saved: SavedDossier, mono_ns: int, association: AssociationConfig)
     if told is not None:
         told = replace(told, mono_ns=mono_ns - saved.told_age_ns)
     dossier.change(saved.state, saved.revision, told)
+    if told is not None:
+        # A crash may have come between the mailbox's commit of the next alert and this file; the
+        # desk takes a revision once, so that number must not be used for other words.
+        dossier.least_revision = saved.revision + 2
     dossier.bounds()  # fails here, not in flight, where the numbers make no place
     return dossier
 

@@ -56,6 +56,19 @@ def test_a_restart_raises_nothing_as_new(saved: tuple[Path, Flight]) -> None:
     assert {verdict.kind for verdict in heard} <= {AlertKind.UPDATE}
 
 
+def test_no_revision_is_used_twice_however_a_flight_ended(saved: tuple[Path, Flight]) -> None:
+    """What was told after the last snapshot, and what a restart tells, have revisions apart."""
+    path, flight = saved
+    bigger_picture = sighting(3, 4, box_px=300.0)
+    flight.see(bigger_picture, times=8)
+    (lost,) = flight.wait(60)  # told, and never saved
+    restarted = Flight(rule())
+    snapshot.load(path, restarted.found, restarted.now_ns, plane="here")
+    restarted.see(bigger_picture, times=8)
+    (told,) = restarted.wait(60)
+    assert (lost.revision, told.revision) == (2, 3)
+
+
 def test_time_away_counts_where_utc_is_known(saved: tuple[Path, Flight]) -> None:
     """Ages grow by the time between the flights."""
     path, flight = saved
