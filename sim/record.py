@@ -6,8 +6,9 @@ import csv
 import json
 import shutil
 import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,17 @@ from numpy.typing import NDArray
 from pymavlink.dialects.v20 import ardupilotmega as mav
 
 from edge import __version__
+from edge.errors import ScenarioError
 from sim.camera import CameraPose
+from sim.camera_shutter import Exposure
+from sim.faults import MAVLINK_KINDS, NETWORK_KINDS, VIDEO_KINDS, FaultKind, Timeline
+from sim.faults_mavlink import garbled, is_silent, reclocked, without_fix
 from sim.render import Look, Renderer, add_noise
 from sim.scenario import Scenario
-from sim.truth import frame_boxes
+from sim.truth import FrameBox, frame_boxes
 from sim.truth_files import TruthLog
-from sim.vehicle import COMPONENT_ID, SYSTEM_ID, Vehicle
+from sim.vehicle import BOOT_BEFORE_START_S, COMPONENT_ID, SYSTEM_ID, Vehicle
+from sim.vehicle_mount import MountKind
 from sim.world import District
 
 ImageArray = NDArray[np.uint8]
@@ -48,80 +54,119 @@ class Shot:
 
 
 def shoot(scenario: Scenario, seed: int, vehicle: Vehicle, renderer: Renderer) -> Iterator[Shot]:
-    """Take the pictures of a flight, one after the other."""
+    """Take the pictures of a flight, one after the other, faults left out."""
     rng = np.random.default_rng([seed, 99])
     rate, table = scenario.camera.rate_hz, scenario.camera
+    exposure = exposure_of(scenario, vehicle, renderer)
     for index in range(int(vehicle.duration_s * rate)):
         time_s = (index + 0.5) / rate
         pose = vehicle.camera_pose(time_s, table.lever_arm_m)
-        smear = _smear_px(vehicle, renderer, time_s, table.exposure_s)
-        drift = 1 + 0.02 * float(np.sin(time_s / 9.0))  # an automatic exposure that hunts a little
-        image = renderer.picture(pose, time_s, Look(table.exposure * drift, table.noise, smear))
-        late_us = round(float(rng.standard_normal()) * scenario.knobs().clock_jitter_s * 1e6)
+        # An automatic exposure hunts a little.
+        gain = table.exposure * (1 + table.exposure_hunt * float(np.sin(time_s / 9.0)))
+        drawn = renderer.picture(pose, time_s, Look(exposure=gain, noise=table.noise))
+        image = exposure.expose(drawn, time_s)
+        late_s = table.latency_s + float(rng.standard_normal()) * scenario.knobs().clock_jitter_s
         yield Shot(
             index,
             time_s,
-            vehicle.utc_us(time_s) + late_us,
+            vehicle.utc_us(time_s) + round(late_s * 1e6),
             pose,
             add_noise(image, table.noise, rng),
         )
 
 
-def _smear_px(
-    vehicle: Vehicle, renderer: Renderer, time_s: float, exposure_s: float
-) -> tuple[float, float]:
-    """Return how far the picture's middle moves over the ground during the exposure."""
-    true = vehicle.true_pose(time_s)
-    pose = vehicle.camera_pose(time_s)
-    speed = true.velocity_mps @ pose.enu_from_camera
-    slant = true.position_m[2] / max(-float(pose.enu_from_camera[2, 2]), 0.2)
-    scale = renderer.camera.fx_px / slant * exposure_s
-    return float(-speed[0] * scale), float(-speed[1] * scale)
+def exposure_of(scenario: Scenario, vehicle: Vehicle, renderer: Renderer) -> Exposure:
+    """Return the shutter of a scenario's camera over the vehicle's true motion."""
+    arm = scenario.camera.lever_arm_m
+    return Exposure(
+        renderer.camera,
+        scenario.shutter(),
+        lambda time_s: vehicle.camera_pose(time_s, arm),
+        vehicle.plan.home_up_m,
+    )
+
+
+def spoiled(shots: Iterable[Shot], faults: Timeline) -> Iterator[tuple[Shot, bool]]:
+    """Let a camera's faults act on its pictures.
+
+    Yields:
+        Each shot that there still is, and whether its picture shows its own instant.
+    """
+    last: ImageArray | None = None
+    for shot in shots:
+        if faults.active(FaultKind.VIDEO_LOSS, shot.time_s):
+            continue
+        late_us = round(faults.by_s(FaultKind.VIDEO_LATENCY, shot.time_s) * 1e6)
+        image, is_true = shot.image_bgr, True
+        if faults.active(FaultKind.VIDEO_BLACK, shot.time_s):
+            image, is_true = np.zeros_like(image), False
+        elif last is not None and faults.active(FaultKind.VIDEO_FREEZE, shot.time_s):
+            image, is_true = last, False
+        last = image
+        yield replace(shot, image_bgr=image, logged_us=shot.logged_us + late_us), is_true
 
 
 class _Video:
     """H.264 in mp4, without frames that point into the future: what a live encoder gives."""
 
     def __init__(self, path: Path, scenario: Scenario, size_px: tuple[int, int]) -> None:
-        self._file = av.open(str(path), "w")
+        self._file, self._n_frames = av.open(str(path), "w"), 0
         rate = Fraction(scenario.camera.rate_hz).limit_denominator(1000)
         self._stream: Any = self._file.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = size_px
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {
-            "crf": str(scenario.camera.quality_crf),
-            "preset": "slow",
-            "bf": "0",
-            "g": "50",
-        }
+        self._stream.options = {"preset": "slow", "bf": "0", "g": "50"} | _quality(scenario)
 
     def add(self, image_bgr: ImageArray) -> None:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image_bgr), format="bgr24")
         self._file.mux(self._stream.encode(frame))
+        self._n_frames += 1
 
     def close(self) -> None:
-        self._file.mux(self._stream.encode())
+        if self._n_frames:  # an encoder that never opened cannot be flushed
+            self._file.mux(self._stream.encode())
         self._file.close()
 
 
-def _write_log(path: Path, vehicle: Vehicle) -> None:
+def _quality(scenario: Scenario) -> dict[str, str]:
+    """Return what tells x264 how much to keep: a mean rate as of a live link, or a quality."""
+    mbps = scenario.camera.bit_rate_mbps
+    if mbps is None:
+        return {"crf": str(scenario.camera.quality_crf)}
+    rate = f"{round(mbps * 1000)}k"
+    return {"b": rate, "maxrate": rate, "bufsize": rate}  # a second's worth may wait
+
+
+def _write_log(path: Path, vehicle: Vehicle, faults: Timeline, seed: int) -> None:
     """Write the telemetry as a .tlog: big-endian microseconds of UTC, then the packet; repeat."""
     sender = mav.MAVLink(None, srcSystem=SYSTEM_ID, srcComponent=COMPONENT_ID)
+    rng = np.random.default_rng([seed, 77])
     with path.open("wb") as log:
         for time_s, message in vehicle.messages(-LOG_MARGIN_S, vehicle.duration_s + LOG_MARGIN_S):
-            log.write(struct.pack(">Q", vehicle.utc_us(time_s)))
-            log.write(message.pack(sender))
+            if is_silent(time_s, faults):
+                continue
+            without_fix(message, time_s, faults)
+            reclocked(message, time_s, BOOT_BEFORE_START_S, faults)
+            packet = bytes(message.pack(sender))
+            if faults.active(FaultKind.MAVLINK_GARBAGE, time_s):
+                packet = garbled(packet, rng)
+            log.write(struct.pack(">Q", vehicle.utc_us(time_s)) + packet)
             sender.seq = (sender.seq + 1) % 256
 
 
 _MOUNT = """\
-# A true MAVLink gimbal under the belly.
-id = "sim-gimbal"
-kind = "stabilised_gimbal"
-boresight_deg = [0.0, 0.0, 0.0]
-boresight_sigma_deg = 0.0
+# {what}
+id = "sim-{kind}"
+kind = "{kind}"
+{angles}boresight_deg = [0.0, 0.0, 0.0]
+boresight_sigma_deg = {sigma}
 lever_arm_m = [{arm[0]}, {arm[1]}, {arm[2]}] # forward, right, down
 """
+_MOUNT_WORDS = {
+    MountKind.FIXED: "Bolted to the belly.",
+    MountKind.STABILISED_GIMBAL: "A true MAVLink gimbal under the belly.",
+    MountKind.SERVO_GIMBAL: "ArduPilot's servo mount under the belly.",
+}
 
 _FLIGHT = """\
 # Recorded by `skywhistle sim record`.
@@ -134,7 +179,7 @@ video = "video.mp4"
 frames = "frames.csv"
 calibration = "camera.toml"
 mount = "mount.toml"
-latency_s = 0.0
+latency_s = {latency}
 latency_sigma_s = {sigma}
 
 [telemetry]
@@ -152,25 +197,43 @@ scenario = "{scenario}"
 seed = {seed}
 family = "{family}"
 noise = "{preset}"
+mount = "{mount}"
 version = "{version}"
-"""
+{faults}"""
 
 
-def _write_tables(scenario: Scenario, seed: int, out: Path) -> None:
+def _write_tables(scenario: Scenario, seed: int, out: Path, faults: Timeline) -> None:
     shutil.copyfile(scenario.camera_file(), out / "camera.toml")
-    (out / "mount.toml").write_text(
-        _MOUNT.format(arm=scenario.camera.lever_arm_m), encoding="utf-8"
-    )
+    (out / "mount.toml").write_text(_mount_text(scenario), encoding="utf-8")
+    rows = [
+        f'{{ kind = "{f.kind.value}", at_s = {f.at_s}, for_s = {f.for_s}, by_s = {f.by_s} }},\n'
+        for f in faults.faults
+    ]
     text = _FLIGHT.format(
         name=f"{scenario.name}-{seed}",
+        latency=scenario.camera.latency_s,
         sigma=max(0.005, scenario.knobs().clock_jitter_s),
         scenario=scenario.name,
         seed=seed,
         family=scenario.world.family,
         preset=scenario.noise.preset,
+        mount=scenario.camera.mount.value,
         version=__version__,
+        faults=f"faults = [\n{''.join(rows)}]\n" if rows else "",
     )
     (out / "flight.toml").write_text(text, encoding="utf-8")
+
+
+def _mount_text(scenario: Scenario) -> str:
+    kind = scenario.camera.mount
+    angles = f"[0.0, {scenario.flight.gimbal_pitch_deg}, 0.0]"
+    return _MOUNT.format(
+        what=_MOUNT_WORDS[kind],
+        kind=kind.value,
+        angles=f"body_from_camera_deg = {angles}\n" if kind is MountKind.FIXED else "",
+        sigma=scenario.knobs().mount_deg,
+        arm=scenario.camera.lever_arm_m,
+    )
 
 
 def vehicle_of(scenario: Scenario, seed: int) -> Vehicle:
@@ -179,8 +242,34 @@ def vehicle_of(scenario: Scenario, seed: int) -> Vehicle:
     return Vehicle(scenario.plan(), scenario.knobs(), scenario.place(), seed, start_us)
 
 
+def recorded_faults(scenario: Scenario, vehicle: Vehicle) -> Timeline:
+    """Return the faults of a recording.
+
+    Raises:
+        ScenarioError: One cannot be in a recording, or comes after the flight's end.
+    """
+    faults = scenario.faults()
+    for fault in faults.faults:
+        if fault.kind in NETWORK_KINDS:
+            raise ScenarioError(
+                f"scenario {scenario.name!r}: fault {fault.kind.value!r} acts between uplink and "
+                "broker, which a recording does not have; fly it with `skywhistle sim serve`"
+            )
+        if fault.at_s >= vehicle.duration_s:
+            raise ScenarioError(
+                f"scenario {scenario.name!r}: fault {fault.kind.value!r} begins at {fault.at_s} s, "
+                f"but the flight ends at {vehicle.duration_s:.0f} s"
+            )
+    return faults
+
+
 def record(
-    scenario: Scenario, seed: int, out_dir: Path, progress: Progress | None = None
+    scenario: Scenario,
+    seed: int,
+    out_dir: Path,
+    progress: Progress | None = None,
+    *,
+    with_faults: bool = True,
 ) -> dict[str, int]:
     """Fly a scenario and write the flight folder.
 
@@ -189,6 +278,8 @@ def record(
         seed: Of the district and of everything that goes wrong on the way.
         out_dir: Made if missing; files of the same names are replaced.
         progress: Called after each frame.
+        with_faults: Whether the scenario's faults go into the recording; a flight that is served
+            has them on the wire instead.
 
     Returns:
         Counts: frames, violations and distractors that were seen.
@@ -196,30 +287,60 @@ def record(
     Raises:
         RenderError: There is no OpenGL here.
         CalibrationError: The camera file is not usable.
+        ScenarioError: A fault cannot be recorded.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    district = District.from_seed(seed, scenario.world.family, scenario.world.counts)
     vehicle = vehicle_of(scenario, seed)
+    faults = recorded_faults(scenario, vehicle) if with_faults else Timeline()
+    district = District.from_seed(seed, scenario.world.family, scenario.world.counts)
     renderer = Renderer(district, scenario.camera_model())
     truth = TruthLog(district, scenario.place(), renderer.camera)
-    camera = renderer.camera
-    video = _Video(out_dir / "video.mp4", scenario, (camera.width_px, camera.height_px))
-    total = int(vehicle.duration_s * scenario.camera.rate_hz)
-    with (out_dir / "frames.csv").open("w", newline="", encoding="utf-8") as stream:
-        times = csv.writer(stream, lineterminator="\n")
-        times.writerow(("frame", "utc_us"))
-        for shot in shoot(scenario, seed, vehicle, renderer):
+    exposure = exposure_of(scenario, vehicle, renderer)
+    total, frames = int(vehicle.duration_s * scenario.camera.rate_hz), 0
+    with _frame_files(out_dir, scenario, renderer) as (video, times):
+        shots = shoot(scenario, seed, vehicle, renderer)
+        for shot, is_true in spoiled(shots, faults.only(VIDEO_KINDS)):
             video.add(shot.image_bgr)
-            times.writerow((shot.index, shot.logged_us))
-            truth.add(shot.index, shot.time_s, frame_boxes(renderer, shot.pose), shot.pose)
+            times.writerow((frames, shot.logged_us))
+            boxes = _boxes(renderer, exposure, shot) if is_true else []
+            truth.add(frames, shot.time_s, boxes, shot.pose)
+            frames += 1
             if progress is not None:
                 progress(shot.index + 1, total)
-    video.close()
     renderer.close()
-    _write_log(out_dir / "telemetry.tlog", vehicle)
+    _write_log(out_dir / "telemetry.tlog", vehicle, faults.only(MAVLINK_KINDS), seed)
     truth.write(out_dir)
-    _write_tables(scenario, seed, out_dir)
-    return truth.counts() | {"frames": total}
+    _write_tables(scenario, seed, out_dir, faults)
+    return truth.counts() | {"frames": frames}
+
+
+@contextmanager
+def _frame_files(out: Path, scenario: Scenario, renderer: Renderer) -> Iterator[tuple[_Video, Any]]:
+    """Open the video and the frame list, and close both whatever happens."""
+    size_px = (renderer.camera.width_px, renderer.camera.height_px)
+    video = _Video(out / "video.mp4", scenario, size_px)
+    try:
+        with (out / "frames.csv").open("w", newline="", encoding="utf-8") as stream:
+            times = csv.writer(stream, lineterminator="\n")
+            times.writerow(("frame", "utc_us"))
+            yield video, times
+    finally:
+        video.close()
+
+
+def _boxes(renderer: Renderer, exposure: Exposure, shot: Shot) -> list[FrameBox]:
+    """Return the boxes as the shutter shows them, cut at the frame's edge."""
+    boxes = frame_boxes(renderer, shot.pose)
+    if not boxes or exposure.shutter.readout_s <= 0:
+        return boxes
+    corners = np.array([box.box_xyxy for box in boxes]).reshape(-1, 2)
+    moved = exposure.seen_at(corners, shot.time_s)
+    limit = [renderer.camera.width_px - 0.5, renderer.camera.height_px - 0.5]
+    rows = np.clip(moved, -0.5, limit).reshape(-1, 4).tolist()
+    return [
+        replace(box, box_xyxy=(row[0], row[1], row[2], row[3]))
+        for box, row in zip(boxes, rows, strict=True)
+    ]
 
 
 def read_truth(folder: Path) -> dict[str, Any]:

@@ -7,11 +7,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edge.errors import ScenarioError
 from sim.camera import CameraModel
+from sim.camera_shutter import Shutter
+from sim.faults import Fault, FaultKind, Timeline
 from sim.vehicle import Origin
+from sim.vehicle_mount import MountKind
 from sim.vehicle_noise import NoiseKnobs, knobs
 from sim.vehicle_path import FlightPlan
 from sim.world import DEFAULT_COUNTS
@@ -73,10 +83,23 @@ class CameraTable(_Table):
     rate_hz: float = Field(5.0, gt=0, le=60)
     exposure: float = Field(1.15, gt=0.1, le=4)
     exposure_s: float = Field(0.004, ge=0, le=0.1)
+    exposure_hunt: float = Field(
+        0.02, ge=0, le=0.5, description="how far automatic exposure swings, share of the gain"
+    )
+    rolling_shutter_s: float = Field(
+        0.0, ge=0, le=0.1, description="from the first row read to the last; 0 is a global shutter"
+    )
     noise: float = Field(1.5, ge=0, le=40, description="grey levels, one sigma")
     quality_crf: int = Field(
         28, ge=10, le=45, description="of the H.264 encoder; higher is smaller"
     )
+    bit_rate_mbps: float | None = Field(
+        None, ge=0.5, le=20, description="H.264 at this mean rate instead of a constant quality"
+    )
+    latency_s: float = Field(
+        0.0, ge=0, le=5, description="of the video: what the frame list's times are late by"
+    )
+    mount: MountKind = MountKind.STABILISED_GIMBAL
     lever_arm_m: tuple[float, float, float] = (0.08, 0.0, 0.12)
 
 
@@ -92,6 +115,24 @@ class FlightTable(_Table):
     height_m: float = Field(60.0, ge=30, le=150)
     speed_mps: float = Field(8.0, gt=0.5, le=20)
     gimbal_pitch_deg: float = Field(-65.0, ge=-90, le=-30)
+
+
+class FaultTable(_Table):
+    """One thing that goes wrong under way."""
+
+    kind: FaultKind
+    at_s: float = Field(ge=0, le=36_000)
+    for_s: float = Field(gt=0, le=36_000)
+    by_s: float = Field(0.0, ge=-1e10, le=1e10)
+
+    @model_validator(mode="after")
+    def _can_be(self) -> FaultTable:
+        self.fault()
+        return self
+
+    def fault(self) -> Fault:
+        """Return it as the simulator takes it.  Raises ValueError."""
+        return Fault(self.kind, self.at_s, self.for_s, self.by_s)
 
 
 class NoiseTable(BaseModel):
@@ -112,6 +153,39 @@ class Scenario(_Table):
     camera: CameraTable = CameraTable()
     flight: FlightTable
     noise: NoiseTable = NoiseTable()
+    fault: tuple[FaultTable, ...] = ()
+    seeds: tuple[int, ...] = Field((), description="those that an exam flies")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if any(seed < 0 for seed in seeds) or len(set(seeds)) != len(seeds):
+            raise ValueError("seeds must be different whole numbers from 0 up")
+        return seeds
+
+    @model_validator(mode="after")
+    def _stays_over_the_district(self) -> Scenario:
+        corners = self.plan().waypoints()
+        beyond = float(abs(corners).max())
+        if beyond > HALF_M:
+            raise ValueError(
+                f"the pattern's corners reach {beyond:.0f} m from the district's centre, which "
+                f"ends at {HALF_M:.0f} m; shorten lane_m, gap_m or lanes, or move start"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _faults_fit_together(self) -> Scenario:
+        self.faults()
+        return self
+
+    def faults(self) -> Timeline:
+        """Return what goes wrong, and when."""
+        return Timeline(tuple(table.fault() for table in self.fault))
+
+    def shutter(self) -> Shutter:
+        """Return when the rows of a picture see the light."""
+        return Shutter(self.camera.exposure_s, self.camera.rolling_shutter_s)
 
     def knobs(self) -> NoiseKnobs:
         """Return the noise knobs.  Raises ValueError for an unknown preset or knob."""
@@ -129,6 +203,7 @@ class Scenario(_Table):
             flight.height_m,
             flight.speed_mps,
             flight.gimbal_pitch_deg,
+            self.camera.mount,
         )
 
     def place(self) -> Origin:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pymavlink.dialects.v20 import ardupilotmega as mav
 
-from sim.camera import CameraPose, camera_pose, ned_from_frame
+from sim.camera import ENU_FROM_NED, GIMBAL_FROM_CAMERA, CameraPose, ned_from_frame
+from sim.vehicle_mount import MountKind, ned_from_gimbal, reported_quaternion
 from sim.vehicle_noise import NoiseKnobs, wander
 from sim.vehicle_path import FlightPlan, fly
 
@@ -20,6 +21,7 @@ BOOT_BEFORE_START_S = 63.0  # the autopilot had been on this long when the fligh
 SYSTEM_ID, COMPONENT_ID = 1, 1
 _EQUATOR_M, _FLATTENING = 6378137.0, 1 / 298.257223563
 
+_GIMBAL = "GIMBAL_DEVICE_ATTITUDE_STATUS"
 # What a companion asks for: messages a second.
 RATES_HZ = {
     "HEARTBEAT": 1.0,
@@ -28,7 +30,7 @@ RATES_HZ = {
     "EKF_STATUS_REPORT": 1.0,
     "GPS_RAW_INT": 5.0,
     "GLOBAL_POSITION_INT": 10.0,
-    "GIMBAL_DEVICE_ATTITUDE_STATUS": 10.0,
+    _GIMBAL: 10.0,
     "ATTITUDE": 30.0,
 }
 
@@ -72,10 +74,16 @@ class Vehicle:
     ) -> None:
         rng = np.random.default_rng([seed, 4242])
         self.plan, self.noise, self.origin, self.start_utc_us = plan, noise, origin, start_utc_us
-        self.path = fly(plan, noise, rng)
-        self.home_m = (plan.start_m[0], plan.start_m[1], 0.0)
+        # What came to the simulator later draws from a stream of its own: older flights stay.
+        late_rng = np.random.default_rng([seed, 4243])
+        self.path = fly(plan, noise, rng, late_rng)
+        self.home_m = (plan.start_m[0], plan.start_m[1], plan.home_up_m)
         self._tenths = np.arange(0.0, self.duration_s + 1.0, 0.1)
         self._errors = self._draw_errors(rng)
+        pressure = late_rng.standard_normal() * noise.baro_drift_m_per_min / 60.0
+        self._errors["up"] = self._errors["up"] + pressure * self._tenths
+        askew = np.deg2rad(late_rng.standard_normal(3) * noise.mount_deg)
+        self._mount_from_camera = ned_from_frame(*askew) @ GIMBAL_FROM_CAMERA
 
     @property
     def duration_s(self) -> float:
@@ -117,8 +125,17 @@ class Vehicle:
         true = self.true_pose(time_s)
         arm_ned = ned_from_frame(*true.rpy_rad.tolist()) @ np.array(lever_arm_m)
         arm_enu = np.array([arm_ned[1], arm_ned[0], -arm_ned[2]])
-        roll, pitch, yaw = true.gimbal_rpy_rad.tolist()
-        return camera_pose(true.position_m + arm_enu, (roll, pitch, yaw))
+        pitch_rad = math.radians(self.plan.gimbal_pitch_deg)
+        turned = ned_from_gimbal(self.plan.mount, true.rpy_rad, true.gimbal_rpy_rad, pitch_rad)
+        return CameraPose(
+            true.position_m + arm_enu, ENU_FROM_NED @ turned @ self._mount_from_camera
+        )
+
+    @property
+    def rates_hz(self) -> dict[str, float]:
+        """Messages a second, by type; a fixed mount says nothing of itself."""
+        silent = {_GIMBAL} if self.plan.mount is MountKind.FIXED else set()
+        return {name: rate for name, rate in RATES_HZ.items() if name not in silent}
 
     def message(self, name: str, time_s: float) -> mav.MAVLink_message:
         """Build one message of a type as the autopilot would send it at a time since the start.
@@ -127,14 +144,14 @@ class Vehicle:
             ValueError: The vehicle sends no such message.
         """
         maker = getattr(self, f"_{name.lower()}", None)
-        if name not in RATES_HZ or maker is None:
-            raise ValueError(f"the vehicle sends no {name!r}; it sends {', '.join(RATES_HZ)}")
+        if name not in self.rates_hz or maker is None:
+            raise ValueError(f"the vehicle sends no {name!r}; it sends {', '.join(self.rates_hz)}")
         return maker(time_s)
 
     def messages(self, start_s: float, end_s: float) -> Iterator[tuple[float, mav.MAVLink_message]]:
         """Yield (time, message) in order of time, each type at its rate in RATES_HZ."""
         due = []
-        for order, (name, rate) in enumerate(RATES_HZ.items()):
+        for order, (name, rate) in enumerate(self.rates_hz.items()):
             # Types are spread over their period, so that they do not come in lumps.
             offset = (0.13 + 0.61803 * order) % 1.0 / rate
             first = math.ceil((start_s - offset) * rate - 1e-9)
@@ -245,13 +262,12 @@ class Vehicle:
 
     def _gimbal_device_attitude_status(self, time_s: float) -> mav.MAVLink_message:
         true = self.true_pose(time_s)
-        roll, pitch, yaw_north = true.gimbal_rpy_rad.tolist()
-        yaw = yaw_north - float(true.rpy_rad[2])
+        body, gimbal = true.rpy_rad, true.gimbal_rpy_rad
         if self.noise.gimbal_reports_command:
-            roll, pitch, yaw = 0.0, math.radians(self.plan.gimbal_pitch_deg), 0.0
-        roll += self._error("gimbal_roll", time_s)
-        pitch += self._error("gimbal_pitch", time_s)
-        yaw += self._error("gimbal_yaw", time_s)
+            body = self._felt(time_s).rpy_rad  # what the command was worked out with
+            gimbal = np.array([0.0, math.radians(self.plan.gimbal_pitch_deg), body[2]])
+        off = [self._error(key, time_s) for key in ("gimbal_roll", "gimbal_pitch", "gimbal_yaw")]
+        quaternion = reported_quaternion(self.plan.mount, body, gimbal + off)
         # 44, ArduPilot's usual: roll lock 4, pitch lock 8, yaw in the vehicle's frame 32.
         flags = (
             mav.GIMBAL_DEVICE_FLAGS_ROLL_LOCK
@@ -259,7 +275,7 @@ class Vehicle:
             | mav.GIMBAL_DEVICE_FLAGS_YAW_IN_VEHICLE_FRAME
         )
         return mav.MAVLink_gimbal_device_attitude_status_message(
-            0, 0, self._boot_ms(time_s), flags, _quaternion_wxyz(roll, pitch, yaw), 0.0, 0.0, 0.0, 0
+            0, 0, self._boot_ms(time_s), flags, quaternion, 0.0, 0.0, 0.0, 0
         )
 
     def _ekf_status_report(self, time_s: float) -> mav.MAVLink_message:
@@ -286,15 +302,3 @@ class Vehicle:
 
 def _wrapped(angle_rad: float) -> float:
     return (angle_rad + math.pi) % (2 * math.pi) - math.pi
-
-
-def _quaternion_wxyz(roll_rad: float, pitch_rad: float, yaw_rad: float) -> list[float]:
-    cr, sr = math.cos(roll_rad / 2), math.sin(roll_rad / 2)
-    cp, sp = math.cos(pitch_rad / 2), math.sin(pitch_rad / 2)
-    cy, sy = math.cos(yaw_rad / 2), math.sin(yaw_rad / 2)
-    return [
-        cr * cp * cy + sr * sp * sy,
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-    ]

@@ -29,6 +29,9 @@ class NoiseKnobs:
     clock_jitter_s: float = 0.0  # between a frame's time as logged and its mid-exposure
     wind_mps: float = 0.0  # steady wind that the vehicle leans against
     gust_mps: float = 0.0  # and its gusts
+    baro_drift_m_per_min: float = 0.0  # the day's pressure drifts on: one rate for the flight
+    sway_m: float = 0.0  # how far gusts truly push the vehicle off its line, each axis
+    mount_deg: float = 0.0  # how the camera truly sits askew on its mount, unknown to everyone
 
 
 # Error budgets: "typical" is GNSS 1.5 m, height 3 m, tilt 0.7 deg, heading 2 deg, 50 ms; "good" is
@@ -37,13 +40,58 @@ class NoiseKnobs:
 PRESETS = {
     "none": NoiseKnobs(),
     "typical": NoiseKnobs(
-        1.5, 0.3, 0.1, 3.0, 2.0, 0.7, 0.5, 0.5, 0.12, 0.15, False, 0.03, 0.02, 4.0, 1.2
+        gnss_h_m=1.5,
+        gnss_white_m=0.3,
+        gnss_velocity_mps=0.1,
+        height_m=2.8,
+        heading_deg=2.0,
+        attitude_deg=0.7,
+        gimbal_deg=0.5,
+        gimbal_yaw_deg=0.5,
+        gimbal_lag_s=0.12,
+        gimbal_sway_deg=0.15,
+        telemetry_delay_s=0.03,
+        clock_jitter_s=0.02,
+        wind_mps=4.0,
+        gust_mps=1.2,
+        baro_drift_m_per_min=0.15,
+        sway_m=0.3,
+        mount_deg=0.3,
     ),
     "good": NoiseKnobs(
-        0.05, 0.02, 0.03, 0.5, 0.5, 0.2, 0.15, 0.15, 0.05, 0.05, False, 0.005, 0.005, 3.0, 0.8
+        gnss_h_m=0.05,
+        gnss_white_m=0.02,
+        gnss_velocity_mps=0.03,
+        height_m=0.5,
+        heading_deg=0.5,
+        attitude_deg=0.2,
+        gimbal_deg=0.15,
+        gimbal_yaw_deg=0.15,
+        gimbal_lag_s=0.05,
+        gimbal_sway_deg=0.05,
+        telemetry_delay_s=0.005,
+        clock_jitter_s=0.005,
+        wind_mps=3.0,
+        gust_mps=0.8,
+        baro_drift_m_per_min=0.02,
+        sway_m=0.15,
+        mount_deg=0.1,
     ),
     "survey": NoiseKnobs(
-        0.7, 0.1, 0.05, 1.0, 1.0, 0.4, 0.3, 0.25, 0.08, 0.1, False, 0.02, 0.01, 3.0, 0.8
+        gnss_h_m=0.7,
+        gnss_white_m=0.1,
+        gnss_velocity_mps=0.05,
+        height_m=1.0,
+        heading_deg=1.0,
+        attitude_deg=0.4,
+        gimbal_deg=0.3,
+        gimbal_yaw_deg=0.25,
+        gimbal_lag_s=0.08,
+        gimbal_sway_deg=0.1,
+        telemetry_delay_s=0.02,
+        clock_jitter_s=0.01,
+        wind_mps=3.0,
+        gust_mps=0.8,
     ),
 }
 
@@ -76,3 +124,14 @@ def wander(rng: np.random.Generator, times_s: FloatArray, sigma: float, tau_s: f
         value = value * share + kick
         out[i] = value
     return out * sigma
+
+
+def sway(rng: np.random.Generator, times_s: FloatArray, sigma: float, tau_s: float) -> FloatArray:
+    """Draw a drift that has a speed: a wander smoothed once more, of a standard deviation."""
+    raw, keep = wander(rng, times_s, 1.0, tau_s), np.exp(-np.diff(times_s, prepend=0.0) / tau_s)
+    out, value = np.empty(len(times_s)), 0.0
+    for i, (share, pull) in enumerate(zip(keep, raw, strict=True)):
+        value = value * share + pull * (1 - share)
+        out[i] = value
+    # Two poles of the same time constant in a row leave half of the variance.
+    return np.asarray(out * sigma * np.sqrt(2.0))

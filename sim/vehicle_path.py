@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.vehicle_noise import NoiseKnobs, wander
+from sim.vehicle_mount import MountKind
+from sim.vehicle_noise import NoiseKnobs, sway, wander
 
 FloatArray = NDArray[np.float64]
 GRAVITY_MPS2 = 9.80665
@@ -19,6 +20,7 @@ _JERK_S = 0.25  # and from a wanted acceleration to the lean that gives it
 _YAW_RATE_RAD_S = np.deg2rad(50.0)
 _DRAG_PER_S = 0.22  # deceleration for each m/s of air speed
 _ARRIVED_M = 1.5
+_SWAY_S = 1.6  # time constant of a position hold in gusts
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class FlightPlan:
         heading_deg: Of the first lane, from north over east.
         lane_m: Length of a lane.
         gap_m: Between lanes; positive steps to the right of the first lane.
-        height_m: Above the streets.
+        height_m: Above home.
+        gimbal_pitch_deg: Below the horizon, negative; of a fixed mount below the nose.
+        home_up_m: Home's ground above the district's zero.
     """
 
     start_m: tuple[float, float]
@@ -41,6 +45,8 @@ class FlightPlan:
     height_m: float
     speed_mps: float
     gimbal_pitch_deg: float
+    mount: MountKind = MountKind.STABILISED_GIMBAL
+    home_up_m: float = 0.0
 
     def waypoints(self) -> FloatArray:
         """Return the corners, shape (2 * lanes, 2), east north."""
@@ -63,7 +69,8 @@ class Path:
         position_m: Shape (N, 3), east north up.
         velocity_mps: Shape (N, 3), east north up.
         rpy_rad: Shape (N, 3), the vehicle's roll, pitch, yaw; yaw runs on past a full turn.
-        gimbal_rpy_rad: Shape (N, 3), the gimbal's roll and pitch from the horizon, yaw from north.
+        gimbal_rpy_rad: Shape (N, 3), the gimbal's roll and pitch from the horizon, yaw from north;
+            of no meaning for a fixed mount.
     """
 
     times_s: FloatArray
@@ -105,7 +112,9 @@ def _turn(yaw: float, wanted: float) -> float:
     return float(yaw + rate * STEP_S)
 
 
-def fly(plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator) -> Path:
+def fly(
+    plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator, sway_rng: np.random.Generator
+) -> Path:
     """Fly a plan from its first corner to its last."""
     corners = plan.waypoints()
     first = corners[1] - corners[0]
@@ -130,36 +139,59 @@ def fly(plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator) -> Path:
             state.yaw = _turn(state.yaw, wanted_yaw)
             rows.append((*state.position, *state.velocity, *state.acceleration, state.yaw))
     table = np.array(rows)
-    return _with_attitude(plan, noise, rng, table)
-
-
-def _with_attitude(
-    plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator, table: FloatArray
-) -> Path:
-    """Add the lean that the motion needs, the gusts and the gimbal."""
     times: FloatArray = np.arange(len(table), dtype=np.float64) * STEP_S
+    body = _attitude(noise, rng, times, table)
+    position, velocity = _pushed(plan, noise, sway_rng, table)
+    return Path(times, position, velocity, body, _gimbal(plan, noise, rng, body))
+
+
+def _attitude(
+    noise: NoiseKnobs, rng: np.random.Generator, times_s: FloatArray, table: FloatArray
+) -> FloatArray:
+    """Return the lean that the motion and the wind need: roll, pitch, yaw, shape (N, 3)."""
     wind_from = rng.uniform(0, 2 * np.pi)
     steady = noise.wind_mps * np.array([np.sin(wind_from), np.cos(wind_from)])
-    gusts = np.column_stack([wander(rng, times, noise.gust_mps, 2.5) for _ in range(2)])
+    gusts = np.column_stack([wander(rng, times_s, noise.gust_mps, 2.5) for _ in range(2)])
     need = table[:, 4:6] + _DRAG_PER_S * (table[:, 2:4] + steady + gusts)
     yaw = table[:, 6]
     ahead = need[:, 0] * np.sin(yaw) + need[:, 1] * np.cos(yaw)
     right = need[:, 0] * np.cos(yaw) - need[:, 1] * np.sin(yaw)
     pitch = -np.arctan2(ahead, GRAVITY_MPS2)
     roll = np.arctan2(right * np.cos(pitch), GRAVITY_MPS2)
+    return np.column_stack([roll, pitch, yaw])
+
+
+def _pushed(
+    plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator, table: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return position and velocity, each (N, 3) east north up, with what gusts do to them."""
     n = len(table)
-    position = np.column_stack([table[:, :2], np.full(n, plan.height_m)])
+    height = np.full(n, plan.height_m + plan.home_up_m)
+    position = np.column_stack([table[:, :2], height])
     velocity = np.column_stack([table[:, 2:4], np.zeros(n)])
-    gimbal_yaw = _lagged(yaw, noise.gimbal_lag_s)
-    sway = float(np.deg2rad(noise.gimbal_sway_deg))
-    gimbal = np.column_stack(
-        [
-            wander(rng, times, sway, 0.8),
-            np.deg2rad(plan.gimbal_pitch_deg) + wander(rng, times, sway, 0.8),
-            gimbal_yaw + wander(rng, times, sway, 0.8),
-        ]
-    )
-    return Path(times, position, velocity, np.column_stack([roll, pitch, yaw]), gimbal)
+    if noise.sway_m <= 0:
+        return position, velocity
+    times: FloatArray = np.arange(n, dtype=np.float64) * STEP_S
+    push = np.column_stack([sway(rng, times, noise.sway_m, _SWAY_S) for _ in range(3)])
+    push -= push[0]
+    return position + push, velocity + np.gradient(push, STEP_S, axis=0)
+
+
+def _gimbal(
+    plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator, body_rpy_rad: FloatArray
+) -> FloatArray:
+    """Return the gimbal's true roll and pitch from the horizon and yaw from north, (N, 3)."""
+    times: FloatArray = np.arange(len(body_rpy_rad), dtype=np.float64) * STEP_S
+    roll, pitch, yaw = body_rpy_rad.T
+    wanted = float(np.deg2rad(plan.gimbal_pitch_deg))
+    if plan.mount is MountKind.SERVO_GIMBAL:
+        # Servos undo the body's lean, late; two of them leave the yaw to the body.
+        lag = noise.gimbal_lag_s
+        held = (roll + _lagged(-roll, lag), pitch + _lagged(wanted - pitch, lag), yaw)
+    else:
+        held = (np.zeros(len(yaw)), np.full(len(yaw), wanted), _lagged(yaw, noise.gimbal_lag_s))
+    shake = float(np.deg2rad(noise.gimbal_sway_deg))
+    return np.column_stack([angle + wander(rng, times, shake, 0.8) for angle in held])
 
 
 def _lagged(values: FloatArray, tau_s: float) -> FloatArray:

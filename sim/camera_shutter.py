@@ -1,0 +1,140 @@
+"""Exposure in time: rows that are read one after the other, and motion while the light falls.
+
+The renderer draws one instant.  A warp by the true motion turns that picture into what a rolling
+shutter of some exposure would have given: exact for the ground plane, and within the parallax of
+a few centimetres of motion for what stands on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.camera import CameraModel, CameraPose, project
+
+ImageArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float64]
+PoseAt = Callable[[float], CameraPose]  # seconds since the start of the flight
+
+_CELL_PX = 40  # the warp is worked out this far apart, and is linear in between
+_MOST_STEPS = 16  # pictures that make up one blurred picture
+_FAR_M = 900.0  # rays that miss the ground end here
+
+
+@dataclass(frozen=True)
+class Shutter:
+    """When each row of a picture sees the light.
+
+    Attributes:
+        exposure_s: How long each row does.
+        readout_s: From the first row to the last; 0 is a global shutter.  The middle row's
+            mid-exposure is the picture's time.
+    """
+
+    exposure_s: float = 0.0
+    readout_s: float = 0.0
+
+    def row_time_s(self, time_s: float, row_px: FloatArray, height_px: int) -> FloatArray:
+        """Return the mid-exposure of rows, px from the top."""
+        return np.asarray(time_s + ((row_px + 0.5) / height_px - 0.5) * self.readout_s)
+
+
+class Exposure:
+    """One picture's shutter, over the true motion around its time."""
+
+    def __init__(
+        self, camera: CameraModel, shutter: Shutter, pose_at: PoseAt, ground_up_m: float = 0.0
+    ) -> None:
+        self.camera, self.shutter, self._pose_at = camera, shutter, pose_at
+        self._ground_up_m = ground_up_m
+        # Nodes in the middle of cells, one cell beyond the picture on each side: `cv2.resize`
+        # then interpolates between them without an edge.
+        cols = int(np.ceil(camera.width_px / _CELL_PX)) + 2
+        rows = int(np.ceil(camera.height_px / _CELL_PX)) + 2
+        node_u: FloatArray = (np.arange(cols, dtype=np.float64) - 0.5) * _CELL_PX - 0.5
+        self._node_v: FloatArray = (np.arange(rows, dtype=np.float64) - 0.5) * _CELL_PX - 0.5
+        uv = np.stack(np.meshgrid(node_u, self._node_v), axis=2).reshape(-1, 2)
+        bent = (uv - [camera.cx_px, camera.cy_px]) / [camera.fx_px, camera.fy_px]
+        rays = np.column_stack([camera.unbend(bent), np.ones(len(uv))])
+        self._uv, self._rays = uv.reshape(rows, cols, 2), rays.reshape(rows, cols, 3)
+        self._pixels = np.stack(
+            np.meshgrid(np.arange(camera.width_px), np.arange(camera.height_px)), axis=2
+        ).astype(np.float32)
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether it changes nothing."""
+        return self.shutter.exposure_s <= 0 and self.shutter.readout_s <= 0
+
+    def shift_px(self, time_s: float, offset_s: float = 0.0) -> FloatArray:
+        """Return how far in the drawn picture each node's light comes from, (rows, cols, 2).
+
+        Args:
+            time_s: The instant that is drawn.
+            offset_s: From the row's mid-exposure, within the exposure.
+        """
+        drawn = self._pose_at(time_s)
+        times = self.shutter.row_time_s(time_s, self._node_v, self.camera.height_px) + offset_s
+        out = np.empty_like(self._uv)
+        for row, at_s in enumerate(times):
+            pose = self._pose_at(float(at_s))
+            rays = self._rays[row] @ pose.enu_from_camera.T
+            down = np.minimum(rays[:, 2], -1e-6)
+            reach = (self._ground_up_m - pose.position_m[2]) / down
+            reach = np.minimum(reach, _FAR_M / np.linalg.norm(rays, axis=1))
+            uv, _ = project(self.camera, drawn, pose.position_m + rays * reach[:, None])
+            out[row] = np.where(np.isnan(uv), self._uv[row], uv) - self._uv[row]
+        return out
+
+    def expose(self, drawn_bgr: ImageArray, time_s: float) -> ImageArray:
+        """Turn the picture of one instant into the shutter's."""
+        if self.is_instant:
+            return drawn_bgr
+        half_s = self.shutter.exposure_s / 2
+        first, last = self.shift_px(time_s, -half_s), self.shift_px(time_s, half_s)
+        longest = float(np.linalg.norm(last - first, axis=2).max())
+        # A picture a pixel of smear; what is shorter is under the lens's own softness.
+        steps = int(np.clip(round(longest), 1, _MOST_STEPS))
+        if steps == 1:
+            return (
+                self._moved(drawn_bgr, (first + last) / 2) if self.shutter.readout_s else drawn_bgr
+            )
+        total = np.zeros(drawn_bgr.shape, np.float32)
+        for step in range(steps):
+            share = (step + 0.5) / steps
+            cv2.accumulate(self._moved(drawn_bgr, first * (1 - share) + last * share), total)
+        return np.asarray(np.clip(total / steps + 0.5, 0, 255), np.uint8)
+
+    def seen_at(self, drawn_uv: FloatArray, time_s: float) -> FloatArray:
+        """Say where pixels of the drawn picture, shape (N, 2), appear in the shutter's."""
+        if self.shutter.readout_s <= 0:
+            return drawn_uv
+        shift = self.shift_px(time_s)
+        out = drawn_uv.copy()
+        for _ in range(3):  # the shift is a few pixels and smooth: this converges at once
+            out = drawn_uv - self._between(shift, out)
+        return np.asarray(out)
+
+    def _moved(self, image: ImageArray, shift: FloatArray) -> ImageArray:
+        height, width = image.shape[:2]
+        rows, cols = shift.shape[:2]
+        wide = cv2.resize(shift.astype(np.float32), (cols * _CELL_PX, rows * _CELL_PX))
+        source = self._pixels + wide[_CELL_PX : _CELL_PX + height, _CELL_PX : _CELL_PX + width]
+        return np.asarray(
+            cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),  # type: ignore[call-overload]
+            np.uint8,
+        )
+
+    def _between(self, shift: FloatArray, uv: FloatArray) -> FloatArray:
+        rows, cols = shift.shape[:2]
+        place = np.clip((uv + 0.5) / _CELL_PX + 0.5, 0, [cols - 1.001, rows - 1.001])
+        low = place.astype(int)
+        across, down = (place - low).T[:, :, None]
+        col, row = low.T
+        top = shift[row, col] * (1 - across) + shift[row, col + 1] * across
+        bottom = shift[row + 1, col] * (1 - across) + shift[row + 1, col + 1] * across
+        return np.asarray(top * (1 - down) + bottom * down)
