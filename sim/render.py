@@ -12,25 +12,27 @@ from numpy.typing import NDArray
 
 from edge.errors import SkywhistleError
 from sim.camera import CameraModel, CameraPose
+from sim.render_geometry import FAR_M, NEAR_M, Geometry, Programs
+from sim.render_lens import Lens
 from sim.render_shaders import (
     DEPTH_FRAGMENT,
     DEPTH_VERTEX,
+    GROUND_FRAGMENT,
+    GROUND_VERTEX,
     PUFF_FRAGMENT,
     PUFF_VERTEX,
     SOLID_FRAGMENT,
     SOLID_VERTEX,
 )
+from sim.textures import paint_detail
 from sim.world import District
 from sim.world_layout import HALF_M
+from sim.world_light import Daylight
 
 ImageArray = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 
-_TILE_M = (
-    24.0  # triangles are sorted into tiles of this size, so that what is out of view is not drawn
-)
 _SHADOW_PX = 4096
-_NEAR_M, _FAR_M = 2.0, 900.0
 
 
 class RenderError(SkywhistleError):
@@ -66,58 +68,16 @@ def open_context() -> moderngl.Context:
     return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
 
 
-class _Lens:
-    """The straight-line picture that is rendered, and the map that bends it as the lens does."""
-
-    def __init__(self, camera: CameraModel) -> None:
-        rows, cols = np.mgrid[0 : camera.height_px, 0 : camera.width_px].astype(np.float64)
-        bent = np.column_stack(
-            [
-                (cols.ravel() - camera.cx_px) / camera.fx_px,
-                (rows.ravel() - camera.cy_px) / camera.fy_px,
-            ]
-        )
-        flat = camera.unbend(bent) * [camera.fx_px, camera.fy_px]
-        low, high = np.floor(flat.min(axis=0)) - 1, np.ceil(flat.max(axis=0)) + 2
-        self.width_px, self.height_px = int(high[0] - low[0]), int(high[1] - low[1])
-        self.fx_px, self.fy_px = camera.fx_px, camera.fy_px
-        self.cx_px, self.cy_px = -low[0], -low[1]
-        maps = (flat - low).astype(np.float32).reshape(camera.height_px, camera.width_px, 2)
-        fixed, fraction = cv2.convertMaps(maps[..., 0], maps[..., 1], cv2.CV_16SC2)
-        self.maps = (np.asarray(fixed), np.asarray(fraction))
-
-    def clip_from_camera(self) -> FloatArray:
-        """Build the projection; the picture's row 0 is first in memory, so y is not flipped."""
-        w, h = self.width_px, self.height_px
-        depth_a = (_FAR_M + _NEAR_M) / (_FAR_M - _NEAR_M)
-        depth_b = -2 * _FAR_M * _NEAR_M / (_FAR_M - _NEAR_M)
-        return np.array(
-            [
-                [2 * self.fx_px / w, 0, 2 * (self.cx_px + 0.5) / w - 1, 0],
-                [0, 2 * self.fy_px / h, 2 * (self.cy_px + 0.5) / h - 1, 0],
-                [0, 0, depth_a, depth_b],
-                [0, 0, 1, 0],
-            ]
-        )
-
-
-def _tile_corners(sorted_m: NDArray[np.float32], counts: NDArray[np.int64]) -> FloatArray:
-    """Return the eight corners of the box around each tile's triangles, shape (tiles, 8, 3)."""
-    corners = np.zeros((len(counts), 8, 3))
-    used = np.flatnonzero(counts)
-    starts = np.concatenate([[0], np.cumsum(counts[used])])[:-1]
-    low = np.minimum.reduceat(sorted_m.min(axis=1), starts)
-    high = np.maximum.reduceat(sorted_m.max(axis=1), starts)
-    pick = np.array([[i & 1, i >> 1 & 1, i >> 2 & 1] for i in range(8)], bool)
-    corners[used] = np.where(pick[None], high[:, None], low[:, None])
-    return corners
-
-
 def _camera_from_world(pose: CameraPose) -> FloatArray:
     out = np.eye(4)
     out[:3, :3] = pose.enu_from_camera.T
     out[:3, 3] = -pose.enu_from_camera.T @ pose.position_m
     return out
+
+
+def _smoke_light(day: Daylight) -> float:
+    """Say how bright smoke looks against a well lit day, whose sun and sky add up to 1.5."""
+    return float(np.mean(day.sky_rgb) + np.mean(day.sun_rgb) * np.sin(day.elevation_rad)) / 1.25
 
 
 def _gl(matrix: FloatArray) -> bytes:
@@ -136,9 +96,9 @@ class Renderer:
     ) -> None:
         self.district, self.camera = district, camera
         self._ctx = context or open_context()
-        self._lens = _Lens(camera)
+        self._lens = Lens(camera)
         self._held: list[moderngl.Buffer | moderngl.VertexArray | moderngl.Texture] = []
-        self._load_triangles()
+        self._geometry = self._load_triangles()
         self._load_textures()
         self._shadow_from_world = self._draw_shadows()
         self._make_targets(samples)
@@ -146,6 +106,7 @@ class Renderer:
 
     def close(self) -> None:
         """Free what the graphics driver holds."""
+        self._geometry.release()
         for thing in self._held:
             thing.release()
         self._held.clear()
@@ -153,32 +114,19 @@ class Renderer:
     def _keep(self, thing: moderngl.Buffer | moderngl.VertexArray | moderngl.Texture) -> None:
         self._held.append(thing)
 
-    def _load_triangles(self) -> None:
-        rows = self.district.triangles.reshape(-1, 3, self.district.triangles.shape[1])
-        middle = rows[:, :, :2].mean(axis=1)
-        n_side = int(2 * HALF_M / _TILE_M)
-        tile = np.clip(((middle + HALF_M) / _TILE_M).astype(int), 0, n_side - 1)
-        number = tile[:, 1] * n_side + tile[:, 0]
-        order = np.argsort(number, kind="stable")
-        counts = np.bincount(number, minlength=n_side * n_side)
-        self._firsts = np.concatenate([[0], np.cumsum(counts)])[:-1] * 3
-        self._counts = counts * 3
-        self._corners = _tile_corners(rows[order][:, :, :3], counts)
-        data = np.ascontiguousarray(rows[order]).astype(np.float32).tobytes()
-        self._program = self._ctx.program(
+    def _load_triangles(self) -> Geometry:
+        ctx = self._ctx
+        self._ground_program = ctx.program(
+            vertex_shader=GROUND_VERTEX, fragment_shader=GROUND_FRAGMENT
+        )
+        self._solid_program = ctx.program(
             vertex_shader=SOLID_VERTEX, fragment_shader=SOLID_FRAGMENT
         )
-        self._depth_program = self._ctx.program(
+        self._depth_program = ctx.program(
             vertex_shader=DEPTH_VERTEX, fragment_shader=DEPTH_FRAGMENT
         )
-        buffer = self._ctx.buffer(data)
-        names = ("in_position", "in_normal", "in_uv", "in_layer", "in_tint")
-        self._solid = self._ctx.vertex_array(self._program, [(buffer, "3f 3f 2f 1f 3f", *names)])
-        self._depth_only = self._ctx.vertex_array(
-            self._depth_program, [(buffer, "3f 36x", "in_position")]
-        )
-        for thing in (buffer, self._solid, self._depth_only):
-            self._keep(thing)
+        programs = Programs(self._ground_program, self._solid_program, self._depth_program)
+        return Geometry(ctx, programs, self.district.triangles)
 
     def _load_textures(self) -> None:
         ground = self.district.ground_rgba
@@ -187,7 +135,9 @@ class Renderer:
         self._atlas = self._ctx.texture_array(
             (atlas.shape[2], atlas.shape[1], atlas.shape[0]), 3, atlas.tobytes(), alignment=1
         )
-        for texture in (self._ground, self._atlas):
+        detail = paint_detail(np.random.default_rng(self.district.seed))
+        self._detail = self._ctx.texture(detail.shape[1::-1], 4, detail.tobytes())
+        for texture in (self._ground, self._atlas, self._detail):
             texture.build_mipmaps()
             texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
             self._keep(texture)  # type: ignore[arg-type]
@@ -207,10 +157,9 @@ class Renderer:
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         target = self._ctx.framebuffer(depth_attachment=self._shadow_map)
         target.use()
-        self._ctx.enable_only(moderngl.DEPTH_TEST)
         target.clear(depth=1.0)
         self._depth_program["clip_from_world"].write(_gl(matrix))  # type: ignore[union-attr]
-        self._depth_only.render()
+        self._geometry.draw_depth()
         target.release()
         self._keep(self._shadow_map)
         return matrix
@@ -240,40 +189,32 @@ class Renderer:
         self._keep(self._puff_buffer)
         self._keep(self._puffs)
 
-    def _visible(self, clip_from_world: FloatArray) -> list[tuple[int, int]]:
-        """Return (first vertex, count) of each run of tiles that may be in view."""
-        corners = np.concatenate([self._corners, np.ones((*self._corners.shape[:2], 1))], axis=2)
-        clip = corners @ clip_from_world.T
-        w = clip[..., 3:4]
-        outside = np.concatenate([clip[..., :2] > w, clip[..., :2] < -w, w < _NEAR_M], axis=2)
-        seen = ~np.any(np.all(outside, axis=1), axis=1) & (self._counts > 0)
-        runs: list[tuple[int, int]] = []
-        for first, count in zip(self._firsts[seen], self._counts[seen], strict=True):
-            if runs and sum(runs[-1]) == first:
-                runs[-1] = (runs[-1][0], runs[-1][1] + int(count))
-            else:
-                runs.append((int(first), int(count)))
-        return runs
-
     def _light(self, pose: CameraPose, clip_from_world: FloatArray, exposure: float) -> None:
         day = self.district.daylight
+        gain = exposure * np.array(day.balance_rgb)
         values = {
             "sun": day.towards_sun(),
             "sun_rgb": day.sun_rgb,
             "sky_rgb": day.sky_rgb,
+            "haze_rgb": day.haze_rgb,
             "eye": pose.position_m,
             "haze_per_m": day.haze_per_m,
-            "exposure": exposure,
+            "gain": gain,
+            "vivid": day.vivid,
         }
-        for name, value in values.items():
-            self._program[name].value = tuple(value) if np.ndim(value) else value  # type: ignore[union-attr, arg-type]
-        self._program["clip_from_world"].write(_gl(clip_from_world))  # type: ignore[union-attr]
-        self._program["shadow_from_world"].write(_gl(self._shadow_from_world))  # type: ignore[union-attr]
-        for unit, (name, texture) in enumerate(
-            {"ground": self._ground, "atlas": self._atlas, "shadow_map": self._shadow_map}.items()
-        ):
-            texture.use(unit)  # type: ignore[attr-defined]
-            self._program[name].value = unit  # type: ignore[union-attr]
+        textures = {"atlas": self._atlas, "ground": self._ground, "shadow_map": self._shadow_map}
+        textures["detail"] = self._detail
+        for program in (self._ground_program, self._solid_program):
+            for name, value in values.items():
+                program[name].value = tuple(value) if np.ndim(value) else value  # type: ignore[union-attr, arg-type]
+            program["clip_from_world"].write(_gl(clip_from_world))  # type: ignore[union-attr]
+            program["shadow_from_world"].write(_gl(self._shadow_from_world))  # type: ignore[union-attr]
+            for unit, (name, texture) in enumerate(textures.items()):
+                texture.use(unit)  # type: ignore[attr-defined]
+                if name in program:
+                    program[name].value = unit  # type: ignore[union-attr]
+        self._ground_program["wet"].value = day.wet  # type: ignore[union-attr]
+        self._ground_program["half_m"].value = HALF_M  # type: ignore[union-attr]
 
     def _draw_puffs(
         self, pose: CameraPose, clip_from_world: FloatArray, time_s: float, exposure: float
@@ -293,22 +234,27 @@ class Renderer:
         program["clip_from_world"].write(_gl(clip_from_world))  # type: ignore[union-attr]
         program["right"].value = tuple(pose.enu_from_camera[:, 0])  # type: ignore[union-attr]
         program["down"].value = tuple(pose.enu_from_camera[:, 1])  # type: ignore[union-attr]
-        program["exposure"].value = exposure  # type: ignore[union-attr]
-        program["atlas"].value = 1  # type: ignore[union-attr]
+        day = self.district.daylight
+        gain = exposure * np.array(day.balance_rgb) * _smoke_light(day)
+        program["gain"].value = tuple(gain)  # type: ignore[union-attr]
+        program["atlas"].value = 0  # type: ignore[union-attr]
         self._ctx.enable_only(moderngl.DEPTH_TEST | moderngl.BLEND)
         self._drawn.depth_mask = False
         self._puffs.render(moderngl.TRIANGLE_STRIP, vertices=4, instances=len(table))
         self._drawn.depth_mask = True
 
+    def _horizon(self, exposure: float) -> tuple[float, float, float]:
+        day = self.district.daylight
+        seen = np.sqrt(np.clip(np.array(day.haze_rgb) * day.balance_rgb * exposure, 0, 1))
+        return float(seen[0]), float(seen[1]), float(seen[2])
+
     def picture(self, pose: CameraPose, time_s: float, look: Look = Look()) -> ImageArray:
         """Draw what the camera sees; shape (height, width, 3), BGR, lens applied, no noise yet."""
         clip_from_world = self._lens.clip_from_camera() @ _camera_from_world(pose)
         self._drawn.use()
-        self._ctx.enable_only(moderngl.DEPTH_TEST)
-        self._drawn.clear(0.8, 0.84, 0.87, depth=1.0)
+        self._drawn.clear(*self._horizon(look.exposure), depth=1.0)
         self._light(pose, clip_from_world, look.exposure)
-        for first, count in self._visible(clip_from_world):
-            self._solid.render(vertices=count, first=first)
+        self._geometry.draw(clip_from_world)
         self._draw_puffs(pose, clip_from_world, time_s, look.exposure)
         self._ctx.copy_framebuffer(self._resolved, self._drawn)
         shape = (self._lens.height_px, self._lens.width_px, 3)
@@ -322,7 +268,7 @@ class Renderer:
         """Say of each world point, shape (N, 3), whether nothing solid hides it: 1.0 or 0.0."""
         depth_m = self._depth(pose)
         local = pose.camera_points(points_m)
-        ahead = local[:, 2] > _NEAR_M
+        ahead = local[:, 2] > NEAR_M
         z = np.where(ahead, local[:, 2], 1.0)
         col = (local[:, 0] / z * self._lens.fx_px + self._lens.cx_px) / 4
         row = (local[:, 1] / z * self._lens.fy_px + self._lens.cy_px) / 4
@@ -336,14 +282,12 @@ class Renderer:
         """Return metres along the optical axis at a quarter of the resolution."""
         clip_from_world = self._lens.clip_from_camera() @ _camera_from_world(pose)
         self._depth_target.use()
-        self._ctx.enable_only(moderngl.DEPTH_TEST)
         self._depth_target.clear(depth=1.0)
         self._depth_program["clip_from_world"].write(_gl(clip_from_world))  # type: ignore[union-attr]
-        for first, count in self._visible(clip_from_world):
-            self._depth_only.render(vertices=count, first=first)
+        self._geometry.draw_depth(clip_from_world)
         raw = np.frombuffer(self._depth_map.read(alignment=1), np.float32)
         ndc = raw.reshape(self._depth_map.height, self._depth_map.width).astype(np.float64) * 2 - 1
-        return np.asarray(2 * _FAR_M * _NEAR_M / (_FAR_M + _NEAR_M - ndc * (_FAR_M - _NEAR_M)))
+        return np.asarray(2 * FAR_M * NEAR_M / (FAR_M + NEAR_M - ndc * (FAR_M - NEAR_M)))
 
 
 def _smear(image: ImageArray, blur_px: tuple[float, float]) -> ImageArray:

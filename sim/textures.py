@@ -211,3 +211,29 @@ def paint_atlas(rng: np.random.Generator) -> ImageArray:
     """Paint every atlas layer; shape (layers, LAYER_PX, LAYER_PX, 3), RGB."""
     layers = [layer for layer in Layer if layer >= 0]
     return np.stack([_PAINTERS[layer](rng) for layer in layers])
+
+
+def paint_detail(rng: np.random.Generator, size_px: int = 512) -> ImageArray:
+    """Paint the ground's fine detail, tileable; shape (size_px, size_px, 4), mean about 128.
+
+    Channels: grains of asphalt and concrete, blades and clumps of grass, stones and clods, and
+    broad unevenness in which water gathers.
+    """
+    grains = 0.6 * fractal(rng, size_px, 64, 3, 1.0) + 0.4 * fractal(rng, size_px, 8, 3, 0.7)
+    clumps = 0.55 * fractal(rng, size_px, 32, 4, 1.0) + 0.5 * fractal(rng, size_px, 8, 3, 0.9)
+    clods = 0.4 * fractal(rng, size_px, 16, 4, 0.9) + 0.5 * _stones(rng, size_px)
+    broad = fractal(rng, size_px, 4, 4, 0.55)
+    planes = [128 + 44 * plane for plane in (grains, clumps, clods, broad)]
+    return np.asarray(np.clip(np.dstack(planes), 0, 255), np.uint8)
+
+
+def _stones(rng: np.random.Generator, size_px: int) -> FloatArray:
+    """Strew stones, each lit from one side; zero mean, unit deviation, tileable."""
+    relief = np.zeros((size_px, size_px), np.float32)
+    spots = rng.integers(0, size_px, (size_px * 4, 2))
+    for (col, row), radius in zip(spots.tolist(), rng.gamma(2.0, 1.1, len(spots)), strict=True):
+        size = max(1, round(radius))
+        shade = float(rng.uniform(0.4, 1.2)) * (1 if rng.random() < 0.7 else -1)
+        for shift in ((0, 0), (size_px, 0), (0, size_px), (-size_px, 0), (0, -size_px)):
+            cv2.circle(relief, (col + shift[0], row + shift[1]), size, shade, -1)
+    return np.asarray((relief - relief.mean()) / (relief.std() + 1e-6), np.float32)

@@ -15,6 +15,7 @@ from sim.world_families import FAMILIES
 from sim.world_finds import Find, Finds, Smoke
 from sim.world_ground import Material, height_m, paint
 from sim.world_layout import HALF_M, Layout, plan
+from sim.world_light import Daylight, draw_daylight
 from sim.world_mesh import MeshBuilder
 from sim.world_violations import VIOLATIONS
 
@@ -33,28 +34,6 @@ DEFAULT_COUNTS = {
     "algae": 3,
 }
 _CHUNK_M = 24.0
-
-
-@dataclass(frozen=True)
-class Daylight:
-    """Where the sun stands and how the light falls."""
-
-    azimuth_rad: float  # of the sun, from north over east
-    elevation_rad: float
-    sun_rgb: tuple[float, float, float]
-    sky_rgb: tuple[float, float, float]
-    haze_per_m: float
-
-    def towards_sun(self) -> NDArray[np.float64]:
-        """Return the unit vector to the sun, east north up."""
-        flat = np.cos(self.elevation_rad)
-        return np.array(
-            [
-                flat * np.sin(self.azimuth_rad),
-                flat * np.cos(self.azimuth_rad),
-                np.sin(self.elevation_rad),
-            ]
-        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +95,7 @@ class District:
             seed,
             family,
             layout,
-            _daylight(rng),
+            draw_daylight(rng),
             site.mesh.rows(),
             np.dstack([ground.rgb, water]),
             paint_atlas(rng),
@@ -129,19 +108,6 @@ def _interleaved(wanted: Mapping[str, int]) -> list[str]:
     """Take turns between the kinds, so that when room runs out no kind is left without any."""
     rounds = max(wanted.values(), default=0)
     return [name for i in range(rounds) for name, count in wanted.items() if i < count]
-
-
-def _daylight(rng: np.random.Generator) -> Daylight:
-    elevation = float(np.deg2rad(rng.uniform(34, 68)))
-    warm = float(np.clip((np.deg2rad(60) - elevation) * 0.35, 0, 0.16))
-    strength = float(rng.uniform(0.95, 1.2))
-    return Daylight(
-        azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
-        elevation_rad=elevation,
-        sun_rgb=(strength, strength * (1 - 0.35 * warm), strength * (1 - warm)),
-        sky_rgb=(0.37, 0.4, 0.45),
-        haze_per_m=float(rng.uniform(0.0002, 0.0012)),
-    )
 
 
 def _apron(mesh: MeshBuilder, grass_rgb: tuple[int, int, int]) -> None:

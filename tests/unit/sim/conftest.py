@@ -10,9 +10,10 @@ import pytest
 
 from sim.camera import CameraModel
 from sim.textures import Layer, paint_atlas
-from sim.world import Daylight, District
+from sim.world import District
 from sim.world_families import FAMILIES
 from sim.world_layout import Layout, plan
+from sim.world_light import Daylight
 from sim.world_mesh import Footprint, MeshBuilder, Skin, box
 
 CAMERA = Path(__file__).resolve().parents[3] / "calibration/cameras/sim-720p.toml"
