@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from edge.config import InferenceConfig
 from edge.errors import ModelError, ModelFormatError, ModelLayoutError, ModelManifestError
-from edge.vision.coco import COCO_LABELS
+from edge.vision.coco import COCO_LABELS, COCO_LABELS_BY_ID
 from edge.vision.heads import Array
+from edge.vision.inputs import ModelInputs, model_inputs
 from edge.vision.manifest import (
     FORMAT,
     MANIFEST_NAME,
@@ -92,6 +93,7 @@ class _Look:
     picture: _Input
     family: LayoutName  # whose training code normalises the picture
     head: Sniffed
+    output_names: tuple[str, ...]
 
 
 # How each family's own training code normalises a picture, as its repository's inference does.
@@ -103,6 +105,7 @@ _IMAGENET_BGR = {
     "mean": (103.53, 116.28, 123.675),
     "std": (57.375, 57.12, 58.395),
 }
+_PLAIN_RGB = {"colour": "rgb", "resize": "stretch", "scale": 1.0 / 255.0}
 _INPUT_OF_FAMILY: dict[LayoutName, dict[str, Any]] = {
     "yolov5": _YOLO_INPUT,
     "yolov8": _YOLO_INPUT,
@@ -110,6 +113,18 @@ _INPUT_OF_FAMILY: dict[LayoutName, dict[str, Any]] = {
     "yolox": {"colour": "bgr", "resize": "letterbox_top_left", "scale": 1.0},
     "gfl": _IMAGENET_BGR,
     "nanodet": _IMAGENET_BGR,
+    "detr_triple": _PLAIN_RGB,
+    "detr_rows": _PLAIN_RGB,
+    "detr_logits": _PLAIN_RGB,
+}
+# RF-DETR, which names its outputs `dets` and `labels`, was trained on ImageNet's normalisation.
+_RF_DETR_OUTPUTS = frozenset({"dets", "labels"})
+_IMAGENET_RGB = {
+    "colour": "rgb",
+    "resize": "stretch",
+    "scale": 1.0,
+    "mean": (123.675, 116.28, 103.53),
+    "std": (58.395, 57.12, 57.375),
 }
 
 DEFAULT_MIN_SCORE = 0.25
@@ -170,10 +185,14 @@ def adopt_model(
 def _look(data: bytes, path: Path, overrides: Overrides) -> _Look:
     session = open_session(data, path, InferenceConfig()).session
     metadata = dict(session.get_modelmeta().custom_metadata_map)
-    picture = _look_at_input(session, path, metadata, overrides)
-    outputs = _trial_run(session, picture, path)
-    family, head = _look_at_output(outputs, picture, metadata, overrides)
-    return _Look(metadata, picture, family, head)
+    inputs = model_inputs(session, path)
+    picture = _look_at_input(inputs.picture, path, metadata, overrides)
+    outputs = _trial_run(session, inputs, picture, path)
+    names = tuple(output.name for output in session.get_outputs())
+    family, head = _look_at_output(
+        dict(zip(names, outputs, strict=True)), picture, metadata, overrides
+    )
+    return _Look(metadata, picture, family, head, names)
 
 
 def _store(manifest: ModelManifest, data: bytes) -> None:
@@ -187,16 +206,14 @@ def _store(manifest: ModelManifest, data: bytes) -> None:
 
 
 def _look_at_input(
-    session: Any, path: Path, metadata: Mapping[str, str], overrides: Overrides
+    described: Any, path: Path, metadata: Mapping[str, str], overrides: Overrides
 ) -> _Input:
     """Find the input's size and order; sizes that the file leaves open come from elsewhere."""
-    inputs = session.get_inputs()
-    shape = list(inputs[0].shape) if len(inputs) == 1 else []
-    if len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type not in ELEMENT_TYPES:
-        seen = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    shape = list(described.shape)
+    if 3 not in (shape[1], shape[3]) or described.type not in ELEMENT_TYPES:
         raise ModelLayoutError(
-            f"{path} takes {seen}; a detector takes one picture, [1, 3, H, W] or [1, H, W, 3], "
-            f"as {' or '.join(ELEMENT_TYPES)}"
+            f"{path} takes {described.name} {described.type} {shape}; a detector takes one "
+            f"picture, [1, 3, H, W] or [1, H, W, 3], as {' or '.join(ELEMENT_TYPES)}"
         )
     is_planar = shape[1] == 3
     height, width = shape[2:] if is_planar else shape[1:3]
@@ -214,7 +231,7 @@ def _look_at_input(
         )
     if isinstance(shape[0], int) and shape[0] > 1:
         raise ModelLayoutError(f"{path} takes {shape[0]} pictures at once; export it with batch 1")
-    return _Input((width, height), is_planar, inputs[0].type)
+    return _Input((width, height), is_planar, described.type)
 
 
 def _stated_size(metadata: Mapping[str, str]) -> tuple[int | None, int | None]:
@@ -223,36 +240,37 @@ def _stated_size(metadata: Mapping[str, str]) -> tuple[int | None, int | None]:
     return (numbers[0], numbers[-1]) if 1 <= len(numbers) <= 2 else (None, None)
 
 
-def _trial_run(session: Any, picture: _Input, path: Path) -> list[Array]:
+def _trial_run(session: Any, inputs: ModelInputs, picture: _Input, path: Path) -> list[Array]:
     """Run the model once on a black picture: shapes are those that come, not those declared."""
     width, height = picture.wh_px
     shape = (1, 3, height, width) if picture.is_planar else (1, height, width, 3)
     blank = np.zeros(shape, ELEMENT_TYPES[picture.element_type])
     try:
-        outputs = session.run(None, {session.get_inputs()[0].name: blank})
+        outputs = session.run(None, inputs.feed(blank, picture.wh_px))
     except RUNTIME_ERRORS as error:
         raise ModelFormatError(f"{path} does not run: {error}") from error
     return [np.asarray(output) for output in outputs]
 
 
 def _look_at_output(
-    outputs: list[Array],
+    outputs: Mapping[str, Array],
     picture: _Input,
     metadata: Mapping[str, str],
     overrides: Overrides,
 ) -> tuple[LayoutName, Sniffed]:
     """Name the family, which tells how pictures are normalised, and the head that reads it."""
-    shapes = [tuple(output.shape) for output in outputs]
+    shapes = [tuple(output.shape) for output in outputs.values()]
+    names = tuple(outputs)
     if overrides.layout is None:
-        found = sniff(shapes, picture.wh_px, metadata)
+        found = sniff(shapes, picture.wh_px, metadata, names)
         strides = overrides.strides or found.strides
         family = layout = found.layout
-        if family == "yolox" and _is_decoded(outputs[0]):
+        if family == "yolox" and _is_decoded(next(iter(outputs.values()))):
             layout = "yolov5"
     else:
         family = layout = overrides.layout
         strides = overrides.strides or _usual_strides(layout)
-    head = make_head(layout, strides, shapes, picture.wh_px)
+    head = make_head(layout, strides, shapes, picture.wh_px, names=names)
     return family, Sniffed(layout, strides, head.n_classes)
 
 
@@ -287,11 +305,14 @@ def _labels(seen: _Look, overrides: Overrides, path: Path) -> tuple[str, ...]:
     labels = overrides.labels or names_from_metadata(seen.metadata)
     if not labels and n_classes in {None, len(COCO_LABELS)}:
         labels = COCO_LABELS
+    if not labels and n_classes == len(COCO_LABELS_BY_ID):
+        labels = COCO_LABELS_BY_ID
     if not labels:
         raise ModelLayoutError(
             f"{path} has {n_classes} classes and no names for them in its metadata; give labels"
         )
-    if n_classes is not None and len(labels) != n_classes:
+    has_no_object = seen.head.layout == "detr_logits"  # a last column that need not be named
+    if n_classes not in {None, len(labels), len(labels) + has_no_object}:
         raise ModelLayoutError(f"{path} has {n_classes} classes, but {len(labels)} labels")
     return labels
 
@@ -299,6 +320,8 @@ def _labels(seen: _Look, overrides: Overrides, path: Path) -> tuple[str, ...]:
 def _input_table(seen: _Look, overrides: Overrides) -> InputTable:
     picture = seen.picture
     values = dict(_INPUT_OF_FAMILY[seen.family])
+    if seen.head.layout == "detr_logits" and set(seen.output_names) == _RF_DETR_OUTPUTS:
+        values = dict(_IMAGENET_RGB)
     if picture.element_type == "tensor(uint8)":  # such models normalise inside
         values |= {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     if overrides.colour not in {None, values["colour"]}:  # mean and std follow the order

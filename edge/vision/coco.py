@@ -13,3 +13,11 @@ cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase, sci
 hair drier, toothbrush
 """
 COCO_LABELS: tuple[str, ...] = tuple(name.strip() for name in _NAMES.split(","))
+
+# COCO's own category ids run to 90 with gaps; models trained by id (RF-DETR's, torchvision's) have
+# a column for each gap.
+_GAPS = frozenset({0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+_IN_ORDER = iter(COCO_LABELS)
+COCO_LABELS_BY_ID: tuple[str, ...] = tuple(
+    f"unused-{number}" if number in _GAPS else next(_IN_ORDER) for number in range(91)
+)

@@ -14,6 +14,7 @@ from edge.config import InferenceConfig
 from edge.errors import ModelError, ModelLayoutError
 from edge.records import Detection, ImageArray
 from edge.vision.heads import Array, Candidates
+from edge.vision.inputs import model_inputs
 from edge.vision.letterbox import Letterbox
 from edge.vision.manifest import ModelManifest, read_checked_model
 from edge.vision.preprocess import InputTensor
@@ -81,14 +82,18 @@ class OnnxDetector:
         opened = open_session(data, manifest.model_path, inference)
         self._session = opened.session
         self.provider_asked, self.provider_got = opened.provider_asked, opened.provider_got
-        self._tensor = _input_tensor(self._session, manifest)
-        self._feed = {self._session.get_inputs()[0].name: self._tensor.array}
+        inputs = model_inputs(self._session, manifest.model_path)
+        self._tensor = _input_tensor(inputs.picture, manifest)
+        wh_px = (manifest.input.width_px, manifest.input.height_px)
+        self._feed = inputs.feed(self._tensor.array, wh_px)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._head = make_head(
             manifest.head.layout,
             manifest.head.strides,
             self._output_shapes(),
-            (manifest.input.width_px, manifest.input.height_px),
+            wh_px,
+            names=self._outputs,
+            n_labels=len(self.labels),
         )
         self._report_start()
 
@@ -205,16 +210,10 @@ def _chosen(found: Candidates, indices: Array) -> Candidates:
     return Candidates(found.boxes_xyxy[indices], found.scores[indices], found.classes[indices])
 
 
-def _input_tensor(session: Any, manifest: ModelManifest) -> InputTensor:
+def _input_tensor(picture: Any, manifest: ModelManifest) -> InputTensor:
     """Allocate the input after comparing the manifest with what the model says it eats."""
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        raise ModelLayoutError(
-            f"{manifest.model_path} has {len(inputs)} inputs "
-            f"({', '.join(f'{one.name} {one.shape}' for one in inputs)}); a detector has one"
-        )
-    tensor = InputTensor(manifest.input, inputs[0].type)
-    declared, given = inputs[0].shape, tensor.array.shape
+    tensor = InputTensor(manifest.input, picture.type)
+    declared, given = picture.shape, tensor.array.shape
     agrees = len(declared) == len(given) and all(
         not isinstance(side, int) or side < 1 or side == own
         for side, own in zip(declared, given, strict=True)

@@ -37,7 +37,17 @@ MAX_SIDE_PX = 4096  # larger inputs do not run in flight, and a crafted one woul
 MIN_SIDE_PX = 32
 MODEL_HASH_BYTES = 8  # of the SHA-256; what alerts carry
 
-LayoutName: TypeAlias = Literal["yolov5", "yolov8", "end2end", "yolox", "gfl", "nanodet"]
+LayoutName: TypeAlias = Literal[
+    "yolov5",
+    "yolov8",
+    "end2end",
+    "yolox",
+    "gfl",
+    "nanodet",
+    "detr_triple",
+    "detr_logits",
+    "detr_rows",
+]
 ResizeName: TypeAlias = Literal["letterbox_centre", "letterbox_top_left", "stretch"]
 ColourName: TypeAlias = Literal["rgb", "bgr"]
 Three: TypeAlias = tuple[float, float, float]

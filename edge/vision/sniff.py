@@ -18,6 +18,7 @@ from edge.vision.heads import (
     RawGridHead,
 )
 from edge.vision.manifest import LayoutName
+from edge.vision.sniff_detr import detr_head, logits_outputs, says_detr, triple_outputs
 
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = Sequence[Shape]
@@ -27,8 +28,9 @@ KNOWN_STRIDES: tuple[tuple[int, ...], ...] = (
     *((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (4, 8, 16), (8, 16), (16, 32)),
     *((4,), (8,), (16,), (32,), (4, 8), (16, 32, 64)),
 )
+DETR_LAYOUTS = frozenset({"detr_triple", "detr_logits", "detr_rows"})
 ANCHORS_PER_CELL = 3  # yolov5 and its kin
-MAX_END_TO_END_ROWS = 1000  # exporters keep 100 to 300
+MAX_END_TO_END_ROWS = 1000  # exporters keep 100 to 300; DETRs have as many queries
 # A 4096 px input with stride 4 has 1.4 million cells; nothing that flies comes near.
 MAX_ROWS = 1_500_000
 MAX_CLASSES = 10_000
@@ -49,13 +51,19 @@ def n_cells(input_wh_px: tuple[int, int], strides: Sequence[int]) -> int:
     return sum((-(-width // stride)) * (-(-height // stride)) for stride in strides)
 
 
-def sniff(shapes: Shapes, input_wh_px: tuple[int, int], metadata: Mapping[str, str]) -> Sniffed:
+def sniff(
+    shapes: Shapes,
+    input_wh_px: tuple[int, int],
+    metadata: Mapping[str, str],
+    names: Sequence[str] = (),
+) -> Sniffed:
     """Name the layout of a model's outputs.
 
     Args:
         shapes: One per output, in the model's order; whole numbers.
         input_wh_px: The model's input.
         metadata: The file's own key-value pairs; `names` and `end2end` are looked at.
+        names: Of the outputs; looked at where shapes alone leave a choice.
 
     Raises:
         ModelLayoutError: no layout fits; lists the shapes.
@@ -65,6 +73,10 @@ def sniff(shapes: Shapes, input_wh_px: tuple[int, int], metadata: Mapping[str, s
         found = _sniff_single(shapes[0], input_wh_px, metadata)
         if found is not None:
             return found
+    elif triple_outputs(shapes, names) is not None:
+        return Sniffed("detr_triple", KNOWN_STRIDES[0], None)
+    elif (pair := logits_outputs(shapes, names)) is not None:
+        return Sniffed("detr_logits", KNOWN_STRIDES[0], shapes[pair[1]][-1])
     elif (levels := _match_levels(shapes, input_wh_px)) is not None:
         n_classes = shapes[levels[0].scores_index][-1]
         layout: LayoutName = "nanodet" if len(shapes[0]) == 2 else "gfl"
@@ -76,9 +88,23 @@ def sniff(shapes: Shapes, input_wh_px: tuple[int, int], metadata: Mapping[str, s
 
 
 def make_head(
-    layout: LayoutName, strides: Sequence[int], shapes: Shapes, input_wh_px: tuple[int, int]
+    layout: LayoutName,
+    strides: Sequence[int],
+    shapes: Shapes,
+    input_wh_px: tuple[int, int],
+    *,
+    names: Sequence[str] = (),
+    n_labels: int | None = None,
 ) -> Head:
     """Make the head that reads outputs of these shapes in the named layout.
+
+    Args:
+        layout: As in the manifest.
+        strides: Of the grids, where the layout has any.
+        shapes: One per output, in the model's order.
+        input_wh_px: The model's input.
+        names: Of the outputs.
+        n_labels: How many labels the manifest has; a DETR's last logit may be "no object".
 
     Raises:
         ModelLayoutError: the shapes are not of that layout; lists them.
@@ -86,6 +112,8 @@ def make_head(
     _refuse_absurd(shapes)
     if layout in {"gfl", "nanodet"}:
         head = _focal_head(shapes, input_wh_px, strides)
+    elif layout in DETR_LAYOUTS:
+        head = detr_head(layout, shapes, input_wh_px, names=names, n_labels=n_labels)
     elif len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1:
         head = _single_output_head(layout, shapes[0], input_wh_px, strides)
     else:
@@ -156,8 +184,13 @@ def _sniff_single(
             return Sniffed("yolov8", strides, columns - 4)
         if rows == cells and columns > 5:
             return Sniffed("yolox", strides, columns - 5)
-    if columns == 6 and rows <= MAX_END_TO_END_ROWS:
+    if rows > MAX_END_TO_END_ROWS:
+        return None
+    # Two classes make an RT-DETR's rows as wide as an end-to-end head's: its names tell.
+    if columns == 6 and (n_names != 2 or says_end_to_end or not says_detr(metadata)):
         return Sniffed("end2end", KNOWN_STRIDES[0], None)
+    if columns > 4 and (n_names == columns - 4 or says_detr(metadata) or columns == 84):
+        return Sniffed("detr_rows", KNOWN_STRIDES[0], columns - 4)
     return None
 
 
