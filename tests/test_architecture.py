@@ -40,6 +40,7 @@ HOMES = {
     "matplotlib": {"edge/desk/map.py", "sim", "models"},
     "moderngl": {"sim"},
     "av": {"sim"},
+    "pycocotools": {"sim"},
     "torch": {"models"},
     "sqlite3": {"edge/report", "edge/desk"},
     "typer": {"edge/cli"},

@@ -1,0 +1,126 @@
+"""Pictures of what went wrong, cut from a flight's frames, small enough for one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from edge.capture.recording import RecordedFlight
+from edge.records import Frame, ImageArray, Xyxy
+from sim.score_findings import Finding
+
+PICTURE_WH_PX = (420, 300)  # on the page
+MAX_PICTURE_BYTES = 36_000
+_AROUND = 1.1  # of the box's longer side, shown on each side of it
+_MIN_SIDE_PX = 200.0  # of what is cut out
+_QUALITIES = (80, 60, 40, 20)
+
+# BGR.  What it is about, what the detector saw, what is truly there.
+ABOUT, SEEN, TRUE, HARMLESS = (40, 40, 235), (0, 210, 255), (90, 200, 60), (200, 200, 200)
+
+
+def add_pictures(flight: RecordedFlight, findings: Sequence[Finding], most: int) -> list[Finding]:
+    """Return findings with pictures, the first `most` of those that a frame shows.
+
+    Args:
+        flight: Freshly opened; its video is read once more.
+        findings: In order of importance.
+        most: Bound on the number of pictures.
+    """
+    with_frame = [n for n, one in enumerate(findings) if one.frame is not None][:most]
+    wanted: dict[tuple[str, int], list[int]] = {}
+    for n in with_frame:
+        wanted.setdefault((findings[n].camera_id, findings[n].frame or 0), []).append(n)
+    out = list(findings)
+    for event in flight.events(lambda _message, _time: None):
+        if not wanted:
+            break
+        if isinstance(event, Frame):
+            for n in wanted.pop((event.camera_id, event.index), ()):
+                out[n] = replace(out[n], picture_webp=picture_of(event.image_bgr, out[n]))
+    return out
+
+
+def picture_of(image_bgr: ImageArray, finding: Finding) -> bytes | None:
+    """Cut a finding's surroundings out of its frame, draw what was seen and what is there."""
+    if finding.box_xyxy_px is None:
+        return None
+    cut = Cut(image_bgr, finding.box_xyxy_px)
+    for true in finding.true:
+        if _is_near(true.box_xyxy_px, finding.box_xyxy_px):
+            cut.draw(true.box_xyxy_px, TRUE if true.is_violation else HARMLESS, true.name)
+    for seen in finding.seen:
+        cut.draw(seen.box_xyxy_px, SEEN, f"{seen.label} {seen.score:.2f}")
+    cut.draw(finding.box_xyxy_px, ABOUT, "")
+    return cut.webp()
+
+
+def _is_near(a: Xyxy, b: Xyxy) -> bool:
+    """Whether two boxes lie near each other: within the longer side of the second."""
+    reach = max(b[2] - b[0], b[3] - b[1])
+    return (
+        a[0] <= b[2] + reach
+        and a[2] >= b[0] - reach
+        and a[1] <= b[3] + reach
+        and a[3] >= b[1] - reach
+    )
+
+
+class Cut:
+    """A part of a frame around a box, scaled to the page, on which boxes can be drawn."""
+
+    def __init__(self, image_bgr: ImageArray, around_xyxy_px: Xyxy) -> None:
+        """Cut.
+
+        Args:
+            image_bgr: Shape (H, W, 3), uint8.
+            around_xyxy_px: What is in the middle, as far as the frame's edge lets it.
+        """
+        height, width = image_bgr.shape[:2]
+        x0, y0, x1, y1 = around_xyxy_px
+        side = max(x1 - x0, y1 - y0)
+        aspect = PICTURE_WH_PX[0] / PICTURE_WH_PX[1]
+        high = max(_MIN_SIDE_PX, (y1 - y0) + 2 * _AROUND * side, ((x1 - x0) + side) / aspect)
+        high = min(high, float(height), width / aspect)
+        wide = min(high * aspect, float(width))
+        self._left = float(np.clip((x0 + x1 - wide) / 2, 0, width - wide))
+        self._top = float(np.clip((y0 + y1 - high) / 2, 0, height - high))
+        self._scale = PICTURE_WH_PX[0] / wide
+        left, top = round(self._left), round(self._top)
+        part = image_bgr[top : top + max(1, round(high)), left : left + max(1, round(wide))]
+        size = (PICTURE_WH_PX[0], max(1, round(part.shape[0] * PICTURE_WH_PX[0] / part.shape[1])))
+        how = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_CUBIC
+        self.image_bgr: ImageArray = cv2.resize(part, size, interpolation=how).astype(np.uint8)
+
+    def draw(self, box_xyxy_px: Xyxy, colour: tuple[int, int, int], text: str) -> None:
+        """Draw a box of the whole frame with a word."""
+        x0, y0, x1, y1 = (
+            round((value - origin) * self._scale)
+            for value, origin in zip(
+                box_xyxy_px, (self._left, self._top, self._left, self._top), strict=True
+            )
+        )
+        cv2.rectangle(self.image_bgr, (x0, y0), (x1, y1), colour, 2 if colour == ABOUT else 1)
+        if text:
+            height, width = self.image_bgr.shape[:2]
+            at = (int(np.clip(x0, 2, width - 60)), int(np.clip(y0 - 4, 11, height - 4)))
+            for ink, thick in (((0, 0, 0), 3), (colour, 1)):
+                cv2.putText(self.image_bgr, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.38, ink, thick)
+
+    def webp(self) -> bytes:
+        """Return it as WebP of at most `MAX_PICTURE_BYTES`, at the best quality that fits."""
+        data = b""
+        for quality in _QUALITIES:
+            data = as_webp(self.image_bgr, quality)
+            if len(data) <= MAX_PICTURE_BYTES:
+                break
+        return data
+
+
+def as_webp(image_bgr: ImageArray, quality: int) -> bytes:
+    """Compress a picture."""
+    _, data = cv2.imencode(".webp", image_bgr, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    return bytes(data.tobytes())

@@ -1,0 +1,96 @@
+"""Several flights, one after the other or side by side."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Protocol
+
+from edge.capture.recording import open_flight
+from edge.errors import FlightError
+from sim.score import read_truth
+from sim.score_flight import FlightScore, ScoreOrder, score_flight
+
+
+class Progress(Protocol):
+    """Is told how far the scoring has come."""
+
+    def begun(self, name: str, frames: int | None) -> None: ...
+
+    def frame(self) -> None: ...
+
+    def done(self, name: str) -> None: ...
+
+
+def check_flights(folders: Sequence[Path]) -> set[str]:
+    """Open every flight and its truth before the first is flown; return all violation classes.
+
+    Raises:
+        FlightError: A folder is no flight, has no usable truth, or is named twice.
+    """
+    labels: set[str] = set()
+    known: set[Path] = set()
+    for folder in folders:
+        recorded = open_flight(folder)
+        if folder.resolve() in known:
+            raise FlightError(f"{folder}: is given twice; its figures would count twice")
+        known.add(folder.resolve())
+        if recorded.spec.truth is None:
+            raise FlightError(
+                f"{folder}: has no truth to score against; record one with `skywhistle sim "
+                "record`, or look at the flight with `skywhistle replay`"
+            )
+        truth = read_truth(recorded.path(recorded.spec.truth.file))
+        labels |= {thing.label for thing in truth.things if thing.is_violation}
+    return labels
+
+
+def score_flights(
+    folders: Sequence[Path], order: ScoreOrder, jobs: int, progress: Progress
+) -> list[FlightScore]:
+    """Score flights; the result is in the order of `folders`, however many run at a time.
+
+    Args:
+        folders: Of the flights.
+        order: With what.
+        jobs: How many at a time, each in a process of its own where there are several.
+        progress: Told of each frame (one job), of each flight (several).
+
+    Raises:
+        SkywhistleError: A flight cannot be scored; none of the others is either.
+    """
+    if jobs == 1 or len(folders) == 1:
+        return [_one(folder, order, progress) for folder in folders]
+    # Spawned, not forked: threads of OpenCV and ONNX Runtime do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    scores: dict[Path, FlightScore] = {}
+    with ProcessPoolExecutor(min(jobs, len(folders)), mp_context=context) as pool:
+        running = {pool.submit(score_flight, folder, order): folder for folder in folders}
+        for folder in folders:
+            progress.begun(folder.name, None)
+        for future in as_completed(running):
+            try:
+                scores[running[future]] = future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+            progress.done(running[future].name)
+    return [scores[folder] for folder in folders]
+
+
+def _one(folder: Path, order: ScoreOrder, progress: Progress) -> FlightScore:
+    progress.begun(folder.name, open_flight(folder).n_frames())
+    score = score_flight(folder, order, progress.frame)
+    progress.done(folder.name)
+    return score
+
+
+def unique_names(scores: Sequence[FlightScore], folders: Sequence[Path]) -> list[str]:
+    """Name each flight, with its folder where two have one name."""
+    names = [score.name for score in scores]
+    return [
+        name if names.count(name) == 1 else f"{name} ({folder})"
+        for name, folder in zip(names, folders, strict=True)
+    ]
