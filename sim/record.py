@@ -137,7 +137,7 @@ def _quality(scenario: Scenario) -> dict[str, str]:
     return {"b": rate, "maxrate": rate, "bufsize": rate}  # a second's worth may wait
 
 
-def _write_log(path: Path, vehicle: Vehicle, faults: Timeline, seed: int) -> None:
+def write_log(path: Path, vehicle: Vehicle, faults: Timeline, seed: int) -> None:
     """Write the telemetry as a .tlog: big-endian microseconds of UTC, then the packet; repeat."""
     sender = mav.MAVLink(None, srcSystem=SYSTEM_ID, srcComponent=COMPONENT_ID)
     rng = np.random.default_rng([seed, 77])
@@ -204,7 +204,7 @@ version = "{version}"
 
 def _write_tables(scenario: Scenario, seed: int, out: Path, faults: Timeline) -> None:
     shutil.copyfile(scenario.camera_file(), out / "camera.toml")
-    (out / "mount.toml").write_text(_mount_text(scenario), encoding="utf-8")
+    (out / "mount.toml").write_text(mount_text(scenario), encoding="utf-8")
     rows = [
         f'{{ kind = "{f.kind.value}", at_s = {f.at_s}, for_s = {f.for_s}, by_s = {f.by_s} }},\n'
         for f in faults.faults
@@ -224,7 +224,8 @@ def _write_tables(scenario: Scenario, seed: int, out: Path, faults: Timeline) ->
     (out / "flight.toml").write_text(text, encoding="utf-8")
 
 
-def _mount_text(scenario: Scenario) -> str:
+def mount_text(scenario: Scenario) -> str:
+    """Return the mount's calibration file as the flight program reads it."""
     kind = scenario.camera.mount
     angles = f"[0.0, {scenario.flight.gimbal_pitch_deg}, 0.0]"
     return _MOUNT.format(
@@ -292,7 +293,7 @@ def record(
     out_dir.mkdir(parents=True, exist_ok=True)
     vehicle = vehicle_of(scenario, seed)
     faults = recorded_faults(scenario, vehicle) if with_faults else Timeline()
-    district = District.from_seed(seed, scenario.world.family, scenario.world.counts)
+    district = District.from_seed(seed, scenario.world.family, scenario.world.placed())
     renderer = Renderer(district, scenario.camera_model())
     truth = TruthLog(district, scenario.place(), renderer.camera)
     exposure = exposure_of(scenario, vehicle, renderer)
@@ -308,7 +309,7 @@ def record(
             if progress is not None:
                 progress(shot.index + 1, total)
     renderer.close()
-    _write_log(out_dir / "telemetry.tlog", vehicle, faults.only(MAVLINK_KINDS), seed)
+    write_log(out_dir / "telemetry.tlog", vehicle, faults.only(MAVLINK_KINDS), seed)
     truth.write(out_dir)
     _write_tables(scenario, seed, out_dir, faults)
     return truth.counts() | {"frames": frames}

@@ -25,8 +25,10 @@ from sim.vehicle_mount import MountKind
 from sim.vehicle_noise import NoiseKnobs, knobs
 from sim.vehicle_path import FlightPlan
 from sim.world import DEFAULT_COUNTS
+from sim.world_distractors import DISTRACTORS
 from sim.world_families import FAMILIES
 from sim.world_layout import HALF_M
+from sim.world_violations import VIOLATIONS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,6 +48,7 @@ class WorldTable(_Table):
 
     family: str
     counts: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_COUNTS))
+    violations: bool = Field(True, description="false: nothing that asks for an alert")
 
     @field_validator("family")
     @classmethod
@@ -58,13 +61,17 @@ class WorldTable(_Table):
     @classmethod
     def _known_counts(cls, counts: dict[str, int]) -> dict[str, int]:
         for name, count in counts.items():
-            if name not in DEFAULT_COUNTS:
-                raise ValueError(
-                    f"nothing is called {name!r}; there are {', '.join(DEFAULT_COUNTS)}"
-                )
+            known = [*VIOLATIONS, *DISTRACTORS]
+            if name not in known:
+                raise ValueError(f"nothing is called {name!r}; there are {', '.join(known)}")
             if not 0 <= count <= 200:
                 raise ValueError(f"{name} must be in [0, 200], got {count}")
         return counts
+
+    def placed(self) -> dict[str, int]:
+        """Return how many of each find to try to place."""
+        keep = self.counts.items()
+        return {name: n for name, n in keep if self.violations or name not in VIOLATIONS}
 
 
 class OriginTable(_Table):
