@@ -174,7 +174,8 @@ def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Ev
         stack.enter_context(RoleLock(patrol.mailbox.path, "flight"))
         telemetry = Telemetry(patrol.autopilot)
         clocks = Clocks(utc_ns=lambda: trusted_utc_ns(telemetry.utc(_mono_ns())))
-        mailbox = stack.enter_context(Mailbox(patrol.mailbox, clocks))
+        pictures = patrol.evidence.folder if patrol.evidence.enabled else None
+        mailbox = stack.enter_context(Mailbox(patrol.mailbox, clocks, pictures))
         link = MavlinkLink(patrol.autopilot, telemetry)
         stages = build_stages(
             settings, telemetry, mailbox, now=_mono_ns, on_stored=_announcer(patrol, link)

@@ -20,7 +20,7 @@ settings.load_profile("steady")
 REPO = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPO.parent / "shared" / "data"
 # Reasons to skip that are no fault of the set-up.
-MAY_BE_MISSING = ("not shipped", "really has TensorRT")
+MAY_BE_MISSING = ("not shipped", "really has TensorRT", "the right to mount")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from edge.errors import MailboxError, MailboxFullError
 log = logging.getLogger(__name__)
 
 _BUSY_S: Final = 5.0  # transactions are short; a writer that waits longer is stuck
+_INDEX_BYTES: Final = 1 << 16  # of the index beside the log (32 KiB), and its folder's entry
 _MIGRATIONS: Final = (  # one script a schema version; never edited once released
     """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -96,11 +98,21 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 def mailbox_error(error: Exception, path: Path) -> MailboxError:
     """Name what SQLite or the file system refuses."""
-    if "full" in str(error) or "No space" in str(error):
+    # What SQLite says when the index beside the file finds no block is "disk I/O error".
+    is_io_error_for_want_of_room = "I/O error" in str(error) and _free_bytes(path) < _INDEX_BYTES
+    if "full" in str(error) or "No space" in str(error) or is_io_error_for_want_of_room:
         return MailboxFullError(
             f"no room for {path}: {error}; what was accepted is safe. Free disk space"
         )
     return MailboxError(f"{path}: {error}; check its folder's owner, mode and disk")
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        stat = os.statvfs(path.parent)
+    except OSError:
+        return sys.maxsize  # the folder is what is wrong, not its room
+    return stat.f_bavail * stat.f_frsize
 
 
 @contextlib.contextmanager

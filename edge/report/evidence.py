@@ -183,6 +183,10 @@ def _scan(folder: Path) -> list[tuple[Path, int]]:
 def _write_whole(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".part")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+    except OSError:
+        partial.unlink(missing_ok=True)  # half a picture is room taken on a full disk
+        raise
     partial.replace(path)

@@ -2,26 +2,29 @@
 
 `flight` puts messages and overwrites its status; `uplink` sends, forgets what the desk has
 committed, and stores commands.  What `put` has returned for is on the disk: it reaches the desk
-at least once, or a loss record does.
+at least once, or a loss record does.  On a full disk what is queued is sent and forgotten all the
+same: pictures and a reserve make way (see `ballast`), and what is not worth a write lies in memory.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from edge.config import MailboxConfig
-from edge.errors import MailboxError
+from edge.errors import MailboxError, MailboxFullError
 from edge.protocol.ack import Ack
 from edge.protocol.loss import LossCause, LossRecord
 from edge.protocol.status import FlightStatus, flight_status_bytes, flight_status_from_bytes
 from edge.report import outbox
+from edge.report.ballast import Ballast
+from edge.report.changes import Changes
 from edge.report.clocks import Clocks
 from edge.report.database import mailbox_error, open_database
 from edge.report.outbox import OutboxRow
@@ -65,13 +68,15 @@ class Mailbox:
     Args:
         config: Path, size budget and validity of a message.
         clocks: Where rows get their times.
+        pictures: The evidence folder, whose oldest pictures make way when the disk is full.
 
     Raises:
         MailboxError: The file cannot be opened (see `database.open_database`).
     """
 
-    def __init__(self, config: MailboxConfig, clocks: Clocks) -> None:
+    def __init__(self, config: MailboxConfig, clocks: Clocks, pictures: Path | None = None) -> None:
         self._path = config.path
+        self._ballast = Ballast(config.path, pictures)
         self._max_bytes = int(config.max_mb * _MEGABYTE)
         self._valid_s = config.validity_s
         self._clocks = clocks
@@ -79,7 +84,9 @@ class Mailbox:
         self._open()
 
     def _open(self) -> None:
-        self._db, self.was_damaged = open_database(self._path)
+        self._db, self.was_damaged = self._opened()
+        outbox.open_sending(self._db)
+        self._changes = Changes(self._db, self._path, self._lock, self._ballast)
         self._identity = self._path.stat().st_ino
         self._data_version = -1
         self.epoch = int(self._one("SELECT value FROM meta WHERE name = 'epoch'")[0])
@@ -87,8 +94,16 @@ class Mailbox:
             damaged = LossRecord(
                 LossCause.MAILBOX_DAMAGED, (0, 0, 0, 0), reason="mailbox damaged, moved aside"
             )
-            with self._transaction() as db:
-                outbox.store_loss(db, damaged, self._clocks)
+            self._changes.make(lambda db: outbox.store_loss(db, damaged, self._clocks))
+
+    def _opened(self) -> tuple[sqlite3.Connection, bool]:
+        """Open the file; on a full disk, where its index has no room, ballast makes way."""
+        while True:
+            try:
+                return open_database(self._path)
+            except MailboxFullError:
+                if not self._ballast.give_up():
+                    raise
 
     def _follow_the_path(self) -> None:
         """Open the file anew where `uplink` has moved a damaged one aside: nobody reads that."""
@@ -115,11 +130,14 @@ class Mailbox:
     def put_all(self, messages: Sequence[Outgoing]) -> list[int]:
         """Store several messages in one transaction: all of them or none."""
         self._follow_the_path()
-        with self._transaction() as db:
+
+        def put(db: sqlite3.Connection) -> list[int]:
             seqs = [outbox.insert(db, m, self._clocks, self._valid_s) for m in messages]
             outbox.count(db, "accepted", len(messages))
             outbox.enforce_budget(db, self._clocks, self._max_bytes)
-        return seqs
+            return seqs
+
+        return self._changes.make(put)
 
     def set_flight_status(self, status: FlightStatus) -> None:
         """Overwrite what `flight` says of itself."""
@@ -133,8 +151,9 @@ class Mailbox:
 
     def command_done(self, command_id: int) -> None:
         """Mark a command done; it stays for the record until the inbox needs the room."""
-        with self._transaction() as db:
-            db.execute("UPDATE inbox SET done = 1 WHERE id = ?", (command_id,))
+        self._changes.make(
+            lambda db: db.execute("UPDATE inbox SET done = 1 WHERE id = ?", (command_id,))
+        )
 
     # --- what uplink does -------------------------------------------------------------------------
 
@@ -148,56 +167,85 @@ class Mailbox:
             backoff_ns: From the number of tries so far to the wait before the next.
             with_media: Whether a picture may go, if nothing else may.
         """
-        with self._lock:  # a look first: mostly there is nothing, and a transaction writes
-            if limit < 1 or not outbox.due_rows(self._db, self._clocks, 1, with_media):
-                return []
-        with self._transaction() as db:
+        if limit < 1:
+            return []
+
+        def take(db: sqlite3.Connection) -> list[OutboxRow]:
             rows = outbox.due_rows(db, self._clocks, limit, with_media)
             now_ns = self._clocks.mono_ns()
-            outbox.mark_sent(db, {row.seq: now_ns + backoff_ns(row.tries) for row in rows})
-        return rows
+            outbox.note_try(db, {row.seq: now_ns + backoff_ns(row.tries) for row in rows})
+            return rows
+
+        def take_and_mark(db: sqlite3.Connection) -> list[OutboxRow]:
+            rows = take(db)
+            outbox.mark_sent(db, [row.seq for row in rows])
+            return rows
+
+        with self._lock:  # a look first: mostly there is nothing, and a transaction writes
+            if not outbox.due_rows(self._db, self._clocks, 1, with_media):
+                return []
+            try:
+                return self._changes.make(take_and_mark, is_worth_ballast=False)
+            except MailboxFullError:
+                # Unmarked, a sent update may be replaced: the desk then gets both, in order.
+                return take(self._db)
 
     def make_due(self, seqs: Iterable[int] | None = None) -> None:
-        """Let rows be sent again at once: those named, else all (the clock may be another)."""
-        with self._transaction() as db:
-            if seqs is None:
-                db.execute("UPDATE outbox SET due_mono_ns = 0 WHERE due_mono_ns != 0")
-            else:
-                db.executemany(
-                    "UPDATE outbox SET due_mono_ns = 0 WHERE seq = ?", [(seq,) for seq in seqs]
-                )
+        """Let rows be sent again at once: those named, else all."""
+        with self._lock:
+            outbox.make_due(self._db, seqs)
 
     def acked(self, ack: Ack) -> int:
         """Forget what the desk has committed.  An ack of another epoch, or one that comes twice,
-        changes nothing.
+        changes nothing.  Where the disk has no room for it, it is remembered until there is some.
 
         Returns:
             How many rows left the outbox.
         """
         if ack.epoch != self.epoch:
             return 0
-        with self._transaction() as db:
+
+        def forget(db: sqlite3.Connection) -> int:
             n = outbox.delete_acked(db, ack.up_to, ack.extra)
             for reject in ack.reject:
                 reason = f"desk: {reject.reason}"
                 if outbox.dead_letter(db, reject.seq, reason, self._clocks):
                     log.error("message_refused seq=%d reason=%s", reject.seq, reject.reason)
-        return n
+            return n
+
+        try:
+            return self._changes.make(forget)
+        except MailboxFullError:  # what was refused is refused again after its next resend
+            with self._lock:
+                outbox.note_acked(self._db, ack.up_to, ack.extra)
+            return 0
 
     def dead_letter(self, seq: int, reason: str) -> None:
         """Take a message that can never be sent out of the queue; a loss record says so."""
-        with self._transaction() as db:
-            if outbox.dead_letter(db, seq, reason, self._clocks):
-                log.error("message_undeliverable seq=%d reason=%s", seq, reason)
+        if self._changes.make(lambda db: outbox.dead_letter(db, seq, reason, self._clocks)):
+            log.error("message_undeliverable seq=%d reason=%s", seq, reason)
 
     def expire(self) -> int:
-        """Give up what is older than its validity; returns how many rows."""
-        with self._transaction() as db:
+        """Give up what is older than its validity, forget what a full disk kept though acked.
+
+        Returns:
+            How many rows were given up.
+        """
+
+        def expire(db: sqlite3.Connection) -> int:
+            outbox.delete_acked(db)
             return outbox.expire(db, self._clocks)
+
+        return self._changes.make(expire)
+
+    def keep_ballast(self) -> None:
+        """Lay the reserve aside (again) that a full disk will be met with."""
+        self._ballast.keep()
 
     def store_command(self, channel: str, payload: bytes) -> bool:
         """Keep what came from the desk; False if too many wait (refused and counted)."""
-        with self._transaction() as db:
+
+        def store(db: sqlite3.Connection) -> bool:
             db.execute(
                 "DELETE FROM inbox WHERE done = 1 AND id <= (SELECT max(id) FROM inbox) - ?",
                 (_INBOX_MAX,),
@@ -210,7 +258,9 @@ class Mailbox:
                 "INSERT INTO inbox (channel, payload, received_utc_ns) VALUES (?, ?, ?)",
                 (channel, payload, self._clocks.utc_ns()),
             )
-        return True
+            return True
+
+        return self._changes.make(store)
 
     def flight_status(self, max_age_s: float) -> FlightStatus | None:
         """Read what `flight` said last; None if that is older, or from before a reboot."""
@@ -280,29 +330,12 @@ class Mailbox:
     ) -> None:
         self.close()
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise mailbox_error(error, self._path) from error
-            finally:
-                self._roll_back()  # of what did not reach COMMIT
-
-    def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # a failed statement may have done it
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-
     def _set_status(self, role: str, body: bytes) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO status VALUES (?, ?, ?, ?)",
-                (role, body, self._clocks.mono_ns(), self._clocks.boot_id),
-            )
+        row = (role, body, self._clocks.mono_ns(), self._clocks.boot_id)
+        self._changes.make(
+            lambda db: db.execute("INSERT OR REPLACE INTO status VALUES (?, ?, ?, ?)", row),
+            is_worth_ballast=False,
+        )
 
     def _status(self, role: str, max_age_s: float) -> bytes | None:
         rows = self._all("SELECT body, mono_ns, boot_id FROM status WHERE role = ?", (role,))

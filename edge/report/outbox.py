@@ -1,4 +1,9 @@
-"""The outbox table: rows in, rows out.  Every function runs inside the caller's transaction."""
+"""The outbox table: rows in, rows out.  Every function runs inside the caller's transaction.
+
+Beside it, in the memory of each connection, lies `sending`: when a row that was sent is due again,
+and which rows the desk has committed though the disk had no room to forget them.  After a restart
+all is due again, and the desk acks anew: none of it is worth a write.
+"""
 
 from __future__ import annotations
 
@@ -82,14 +87,25 @@ def counter(db: sqlite3.Connection, name: str) -> int:
     return int(db.execute("SELECT n FROM counter WHERE name = ?", (name,)).fetchone()[0])
 
 
+def open_sending(db: sqlite3.Connection) -> None:
+    """Make the table that lives in memory only: sending goes on where nothing can be written."""
+    db.execute("PRAGMA temp_store=MEMORY")
+    db.execute(
+        "CREATE TEMP TABLE sending (seq INTEGER PRIMARY KEY, tries INTEGER NOT NULL,"
+        " due_mono_ns INTEGER NOT NULL, is_done INTEGER NOT NULL DEFAULT 0)"
+    )
+
+
 def due_rows(
     db: sqlite3.Connection, clocks: Clocks, limit: int, with_media: bool
 ) -> list[OutboxRow]:
     """Select what may be sent now: by severity, then newest first; one picture if nothing else."""
     sql = (
-        "SELECT seq, kind, rank, body, evidence, incident_id, revision, tries, put_mono_ns,"
-        " put_utc_ns, boot_id, valid_s FROM outbox WHERE due_mono_ns <= ? AND rank {} ?"
-        " ORDER BY rank, seq DESC LIMIT ?"
+        "SELECT seq, kind, rank, body, evidence, incident_id, revision,"
+        " coalesce(sending.tries, 0), put_mono_ns, put_utc_ns, boot_id, valid_s"
+        " FROM outbox LEFT JOIN temp.sending USING (seq)"
+        " WHERE coalesce(sending.due_mono_ns, 0) <= ? AND coalesce(is_done, 0) = 0"
+        " AND rank {} ? ORDER BY rank, seq DESC LIMIT ?"
     )
     now_ns = clocks.mono_ns()
     rows = db.execute(sql.format("<"), (now_ns, MEDIA_RANK, limit)).fetchall()
@@ -98,19 +114,53 @@ def due_rows(
     return [_row(values, clocks) for values in rows]
 
 
-def mark_sent(db: sqlite3.Connection, due_by_seq: dict[int, int]) -> None:
-    """Count a try and say when the next is due.  From now on the row counts as sent."""
+def note_try(db: sqlite3.Connection, due_by_seq: dict[int, int]) -> None:
+    """Count a try and say when the next is due, in memory."""
     db.executemany(
-        "UPDATE outbox SET tries = tries + 1, due_mono_ns = ? WHERE seq = ?",
-        [(due_mono_ns, seq) for seq, due_mono_ns in due_by_seq.items()],
+        "INSERT INTO temp.sending (seq, tries, due_mono_ns) VALUES (?, 1, ?) ON CONFLICT (seq)"
+        " DO UPDATE SET tries = tries + 1, due_mono_ns = excluded.due_mono_ns",
+        due_by_seq.items(),
     )
 
 
-def delete_acked(db: sqlite3.Connection, up_to: int, extra: Iterable[int]) -> int:
-    """Forget what the desk has committed; returns how many rows that were still here."""
+def mark_sent(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
+    """Say on the disk, once, that rows have been sent: nothing newer may replace them."""
+    db.executemany("UPDATE outbox SET tries = 1 WHERE seq = ? AND tries = 0", [(s,) for s in seqs])
+
+
+def make_due(db: sqlite3.Connection, seqs: Iterable[int] | None) -> None:
+    """Let rows be sent again at once: those named, else all."""
+    if seqs is None:
+        db.execute("UPDATE temp.sending SET due_mono_ns = 0")
+    else:
+        db.executemany(
+            "UPDATE temp.sending SET due_mono_ns = 0 WHERE seq = ?", [(seq,) for seq in seqs]
+        )
+
+
+def note_acked(db: sqlite3.Connection, up_to: int, extra: Iterable[int]) -> None:
+    """Remember in memory what the desk has committed; `delete_acked` forgets it later."""
+    sql = (
+        "INSERT INTO temp.sending SELECT seq, 0, 0, 1 FROM outbox WHERE {}"
+        " ON CONFLICT (seq) DO UPDATE SET is_done = 1"
+    )
+    db.execute(sql.format("seq <= ?"), (up_to,))
+    db.executemany(sql.format("seq = ?"), [(seq,) for seq in extra])
+
+
+def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Iterable[int] = ()) -> int:
+    """Forget what the desk has committed, now or when there was no room to forget it.
+
+    Returns:
+        How many rows that were still here.
+    """
     n = db.execute("DELETE FROM outbox WHERE seq <= ?", (up_to,)).rowcount
     for seq in extra:
         n += db.execute("DELETE FROM outbox WHERE seq = ?", (seq,)).rowcount
+    n += db.execute(
+        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM temp.sending WHERE is_done)"
+    ).rowcount
+    db.execute("DELETE FROM temp.sending WHERE seq NOT IN (SELECT seq FROM outbox)")
     count(db, "delivered", n)
     return n
 

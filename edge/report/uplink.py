@@ -7,6 +7,7 @@ the others: one that is refused or lost on the way waits out its own back-off.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.config import PatrolConfig
-from edge.errors import MailboxError, ProtocolError
+from edge.errors import MailboxError, MailboxFullError, ProtocolError
 from edge.protocol.ack import decode_ack
 from edge.protocol.messages import MessageKind
 from edge.protocol.mqtt import MqttSession
@@ -74,6 +75,7 @@ class Uplink:
         self._waiting_puback: dict[tuple[int, int], int] = {}  # token: seq
         self._last_puback_mono_s = time.monotonic()
         self._max_packet_bytes: int | None = None
+        self._not_stored: list[Incoming] = []  # commands; the broker sends at most 100 unacked
         self._next_look = self._next_status = 0.0
         self._reason = "not connected yet"
         self._sent = self._puback_refused = self._acks = self._acks_refused = self._stalls = 0
@@ -84,13 +86,12 @@ class Uplink:
         Raises:
             MailboxError: The mailbox was moved aside; open it anew.
         """
-        self._mailbox.make_due()  # after a reboot the old due times mean nothing
         self._session.start()
         try:
             while not stop.is_set():
                 try:
                     self._turn()
-                except MailboxError as error:  # full or locked: what is queued stays queued
+                except MailboxError as error:  # locked, or the disk fails: nothing is lost
                     if not self._mailbox.is_current():
                         raise
                     self._note(f"mailbox: {error}")
@@ -170,10 +171,10 @@ class Uplink:
             check_packet_size(message, self._max_packet_bytes)
         except EvidenceGoneError as error:
             log.info("evidence_gone seq=%d reason=%s", row.seq, error)
-            self._mailbox.dead_letter(row.seq, str(error))
+            self._dead_letter(row.seq, str(error))
             return
         except (ProtocolError, ValueError) as error:
-            self._mailbox.dead_letter(row.seq, f"not sendable: {error}")
+            self._dead_letter(row.seq, f"not sendable: {error}")
             return
         token = self._session.publish(message)
         if token is None:
@@ -197,7 +198,14 @@ class Uplink:
             return
         self._in_flight.pop(seq, None)
         if event.code in _PAYLOAD_REFUSED:
-            self._mailbox.dead_letter(seq, f"broker: {event.reason}")
+            self._dead_letter(seq, f"broker: {event.reason}")
+
+    def _dead_letter(self, seq: int, reason: str) -> None:
+        """Take a row out of the queue; on a full disk it waits, and is met again."""
+        try:
+            self._mailbox.dead_letter(seq, reason)
+        except MailboxFullError as error:
+            self._note(f"mailbox: {error}")
 
     def _connection_lost(self) -> None:
         """Send anew what the broker has not even taken; the rest waits for the desk's ack."""
@@ -205,6 +213,7 @@ class Uplink:
         for seq in self._waiting_puback.values():
             self._in_flight.pop(seq, None)
         self._waiting_puback.clear()
+        self._not_stored.clear()  # they come again
 
     def _watch_for_stall(self, now_s: float) -> None:
         if self._waiting_puback and now_s - self._last_puback_mono_s > _STALL_S:
@@ -221,7 +230,18 @@ class Uplink:
             self._session.acknowledge(incoming)
             self._take_ack(incoming.payload)
             return
-        if not self._mailbox.store_command(incoming.topic.rsplit("/", 1)[-1], incoming.payload):
+        self._store_command(incoming)
+
+    def _store_command(self, incoming: Incoming) -> None:
+        try:
+            is_kept = self._mailbox.store_command(
+                incoming.topic.rsplit("/", 1)[-1], incoming.payload
+            )
+        except MailboxFullError as error:  # the broker keeps it until there is room
+            self._note(f"mailbox: {error}")
+            self._not_stored.append(incoming)
+            return
+        if not is_kept:
             self._note("the inbox is full; a command was refused")
         self._session.acknowledge(incoming)
 
@@ -250,7 +270,12 @@ class Uplink:
     def _say_status(self) -> None:
         if not self._mailbox.is_current():
             raise MailboxError(f"{self._config.mailbox.path} was moved aside; opening it anew")
-        self._mailbox.expire()
+        with contextlib.suppress(MailboxFullError):  # the desk must hear of the drone all the same
+            self._mailbox.keep_ballast()
+            self._mailbox.expire()
+        waiting, self._not_stored = self._not_stored, []
+        for incoming in waiting:
+            self._store_command(incoming)
         silent_s = max(_FLIGHT_SILENT_S, 3 * self._config.status.interval_s)
         status = compose_status(
             StatusState.ONLINE,
@@ -260,7 +285,8 @@ class Uplink:
             self._session.connections,
         )
         self._session.publish(Message(self._status_topic, encode_status(status), True))
-        self._mailbox.set_uplink_health(uplink_health_bytes(self.health()))
+        with contextlib.suppress(MailboxFullError):
+            self._mailbox.set_uplink_health(uplink_health_bytes(self.health()))
 
 
 def run_uplink(
@@ -274,9 +300,10 @@ def run_uplink(
         ConfigError: A credential file cannot be used.
     """
     clocks = Clocks(utc_ns=utc_ns)
+    pictures = config.evidence.folder if config.evidence.enabled else None
     with RoleLock(config.mailbox.path, "uplink"):
         while not stop.is_set():
-            with Mailbox(config.mailbox, clocks) as mailbox:
+            with Mailbox(config.mailbox, clocks, pictures) as mailbox:
                 try:
                     Uplink(config, mailbox, clocks).run(stop)
                 except MailboxError as error:

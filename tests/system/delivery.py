@@ -46,11 +46,12 @@ class Place:
     mqtt: MqttConfig
     desk_mqtt: MqttConfig
     drone_id: str = "drone-1"
+    desk_folder: Path | None = None  # None: the drone's
     committed: list[CommittedAlert] = field(default_factory=list)
 
     @property
     def desk_path(self) -> Path:
-        return self.folder / "desk.db"
+        return (self.desk_folder or self.folder) / "desk.db"
 
     def patrol(self) -> PatrolConfig:
         """Build what the uplink reads of a patrol's config."""

@@ -27,6 +27,7 @@ from edge.report.evidence import EvidenceKeeper, EvidenceRef
 from edge.report.outgoing import outgoing_evidence
 from edge.report.status import uplink_health_from
 from tests.brokers import Mosquitto
+from tests.small_disk import fill, small_disk
 from tests.system.delivery import (
     Place,
     expected,
@@ -276,6 +277,27 @@ def test_a_desk_with_a_full_disk_acks_nothing_until_there_is_room(place: Place) 
             store.rows("PRAGMA max_page_count = 100000")
             wait_empty(mailbox)
     assert place.alert_revisions() == expected(40)
+
+
+def test_an_uplink_on_a_full_disk_starts_delivers_and_makes_room(
+    broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    """Everything queued reaches the desk and leaves the outbox, with not one block free."""
+    with small_disk(tmp_path / "disk") as disk:
+        place = Place(disk, broker.config(), broker.config(), desk_folder=tmp_path)
+        with place.mailbox() as mailbox:
+            mailbox.keep_ballast()
+            mailbox.put_all([numbered(n) for n in range(300)])
+            desk = session(place.mqtt, "sw/v1/+/up/status")
+        fill(disk)
+        with running(place.desk, place.uplink):
+            wait_until(lambda: len(place.committed) == 300, "all are committed")
+            next_incoming(desk, up_topic("drone-1", MessageKind.STATUS))
+            fill(disk, "more")  # what the reserve had left
+            with place.mailbox() as mailbox:
+                wait_empty(mailbox)
+        desk.close()
+    assert place.alert_revisions() == expected(300)
 
 
 def test_a_command_waits_in_the_inbox(place: Place) -> None:

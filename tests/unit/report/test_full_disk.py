@@ -1,0 +1,156 @@
+"""A real disk, full to the last block: what is queued leaves, pictures go first, alerts last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.config import MailboxConfig
+from edge.errors import MailboxFullError
+from edge.protocol.ack import Ack
+from edge.protocol.messages import MessageKind
+from edge.protocol.status import FlightStatus
+from edge.records import UtcNs
+from edge.report.ballast import Ballast
+from edge.report.clocks import Clocks
+from edge.report.evidence import EvidenceRef, NoEvidence
+from edge.report.mailbox import Mailbox
+from edge.report.outgoing import Outgoing
+from edge.report.rolelock import RoleLock
+from tests.small_disk import fill, small_disk
+from tests.unit.report.test_report_parts import frame, keeper, sighting
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
+
+
+def opened(disk: Path, pictures: Path | None = None) -> Mailbox:
+    clocks = Clocks(utc_ns=lambda: UtcNs(1_800_000_000 * SECOND), mono_ns=lambda: SECOND)
+    return Mailbox(MailboxConfig(path=disk / "mailbox.db"), clocks, pictures)
+
+
+def alerts(n: int) -> list[Outgoing]:
+    return [Outgoing(MessageKind.ALERT, b"\x40" * 150, 3) for _ in range(n)]
+
+
+def taken(mailbox: Mailbox) -> list[int]:
+    seqs = []
+    while rows := mailbox.take_due(50, lambda _tries: 3600 * SECOND):
+        seqs += [row.seq for row in rows]
+    return seqs
+
+
+def fill_all(disk: Path, mailbox: Mailbox) -> None:
+    """Fill the disk, also the blocks that the write-ahead log could have used again."""
+    mailbox._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    fill(disk)
+
+
+def use_up(disk: Path, mailbox: Mailbox) -> list[int]:
+    """Put alerts until not one more is taken: the disk is full, and no ballast is left."""
+    fill(disk)
+    seqs: list[int] = []
+    try:
+        for _ in range(1000):
+            seqs += mailbox.put_all(alerts(500))
+            fill(disk)
+    except MailboxFullError:
+        return seqs
+    raise AssertionError("the disk was never full")
+
+
+def test_an_uplink_starts_on_a_full_disk_and_empties_the_outbox(disk: Path) -> None:
+    """Opening, sending and forgetting need the reserve at most: nothing has to be freed first."""
+    with opened(disk) as mailbox:
+        mailbox.keep_ballast()
+        seqs = mailbox.put_all(alerts(2000))
+    fill(disk)
+    with RoleLock(disk / "mailbox.db", "uplink"), opened(disk) as mailbox:
+        assert sorted(taken(mailbox)) == seqs
+        assert mailbox.acked(Ack(mailbox.epoch, seqs[-1])) == len(seqs)
+        assert mailbox.queue_state().queued == 0
+
+
+def test_with_no_room_at_all_sending_goes_on_and_acked_rows_leave_later(disk: Path) -> None:
+    """What the desk has committed is not sent again, and leaves as soon as there is a block."""
+    with opened(disk) as mailbox:
+        first = mailbox.put_all(alerts(10))
+        fill_all(disk, mailbox)
+        with pytest.raises(MailboxFullError):
+            mailbox.put_all(alerts(1))
+        assert sorted(taken(mailbox)) == first
+        assert mailbox.acked(Ack(mailbox.epoch, first[4], (first[9],))) == 0
+        mailbox.make_due()
+        assert sorted(taken(mailbox)) == first[5:9]
+        (disk / "filler").unlink()
+        mailbox.expire()
+        assert mailbox.queue_state().queued == 4
+        assert mailbox.queue_state().delivered == 6
+
+
+def test_pictures_make_way_for_alerts_the_oldest_first(disk: Path) -> None:
+    """An alert is stored on a disk full of pictures; the newest picture stays."""
+    pictures = disk / "evidence"
+    pictures.mkdir()
+    with opened(disk, pictures) as mailbox:
+        mailbox.keep_ballast()
+        for number in range(300):
+            (pictures / f"{number:03}.webp").write_bytes(bytes(10_000))
+        fill_all(disk, mailbox)
+        mailbox.put_all(alerts(1000))
+        left = sorted(path.stem for path in pictures.iterdir())
+    assert 0 < len(left) < 300
+    assert left == [f"{number:03}" for number in range(300 - len(left), 300)]
+    assert (disk / "mailbox.db.reserve").exists()
+
+
+def test_the_last_room_is_for_alerts_and_not_for_a_status(disk: Path) -> None:
+    """The reserve takes alerts when nothing else is left; no status is ever worth it."""
+    with opened(disk) as mailbox:
+        mailbox.keep_ballast()
+        fill_all(disk, mailbox)
+        with pytest.raises(MailboxFullError):
+            mailbox.set_flight_status(FlightStatus(version="0.1.0"))
+        assert (disk / "mailbox.db.reserve").exists()
+        mailbox.put_all(alerts(100))
+        assert not (disk / "mailbox.db.reserve").exists()
+        (disk / "filler").unlink()
+        mailbox.keep_ballast()
+        assert (disk / "mailbox.db.reserve").stat().st_size == 1 << 20
+
+
+def test_what_was_accepted_before_the_disk_was_full_is_all_there(disk: Path) -> None:
+    """However it fills: each seq that `put` gave is sent, acked and gone, in spite of no room."""
+    with opened(disk) as mailbox:
+        mailbox.keep_ballast()
+        seqs = use_up(disk, mailbox)
+        assert sorted(taken(mailbox)) == seqs
+        mailbox.acked(Ack(mailbox.epoch, seqs[-1]))
+        mailbox.make_due()
+        assert taken(mailbox) == []
+
+
+def test_a_reserve_is_not_made_where_there_is_little_room(disk: Path) -> None:
+    """Laying something aside must not be what fills the disk."""
+    fill(disk, leave_bytes=4 << 20)
+    Ballast(disk / "mailbox.db").keep()
+    assert not (disk / "mailbox.db.reserve").exists()
+    assert not Ballast(disk / "mailbox.db").give_up()
+
+
+def test_a_picture_that_finds_no_room_leaves_no_half(disk: Path) -> None:
+    """The alert goes without it, and no part of it takes up a block."""
+    pictures = keeper(disk)
+    pictures.offer(b"i" * 16, frame(), sighting())
+    fill(disk)
+    assert pictures.store(b"i" * 16) is NoEvidence.DISK
+    assert list((disk / "evidence").iterdir()) == []
+    (disk / "filler").unlink()
+    assert isinstance(pictures.store(b"i" * 16), EvidenceRef)
