@@ -115,6 +115,7 @@ class Match:
     error_m: float | None
     is_inside_ellipse: bool | None
     cause: str | None  # of a false alarm: the distractor it lies on, or "nothing"
+    ellipse_ratio: float | None = None  # the truth's place on the ellipse's scale: 1 on its edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +226,15 @@ def _match(alert: ScoredAlert, thing: TruthThing, truth: Truth, *, is_twin: bool
     azimuth = math.radians(alert.ellipse_azimuth_deg)
     along = d_east * math.sin(azimuth) + d_north * math.cos(azimuth)
     across = d_east * math.cos(azimuth) - d_north * math.sin(azimuth)
+    ratio = math.hypot(along / alert.ellipse_a_m, across / alert.ellipse_b_m)
     return Match(
         alert=alert,
         truth=thing,
         is_duplicate=is_twin,
         error_m=math.hypot(d_east, d_north),
-        is_inside_ellipse=math.hypot(along / alert.ellipse_a_m, across / alert.ellipse_b_m) <= 1.0,
+        is_inside_ellipse=ratio <= 1.0,
         cause=None,
+        ellipse_ratio=ratio,
     )
 
 

@@ -33,7 +33,8 @@ class ScoreOrder:
 
     Attributes:
         config_for: Which patrol.toml a flight takes when none is named; None: its own.
-        max_pictures: Of misses and false alarms, of one flight; 0 draws neither them nor the map.
+        max_pictures: Of misses and false alarms, of one flight.
+        with_map: Whether the flight's map is drawn.
         frame_step: Every so many frames the detector is scored by itself; 0: not at all.
     """
 
@@ -42,6 +43,7 @@ class ScoreOrder:
     config_for: Callable[[RecordedFlight], Path | None] = _none_named
     max_pictures: int = 0
     frame_step: int = 0
+    with_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def score_flight(
             recorded,
             settings,
             out,
-            backdrop=order.max_pictures > 0,
+            backdrop=order.with_map,
             on_event=watch.event,
             on_stored=watch.stored,
         )
@@ -179,6 +181,7 @@ def _scored(flown: _Flown, order: ScoreOrder) -> FlightScore:
     drawn = None
     if order.max_pictures:
         findings = add_pictures(open_flight(recorded.folder), findings, order.max_pictures)
+    if order.with_map:
         drawn = draw_flight_map(recorded.spec.name, result.log, flown.truth, scored)
     boxes = None
     if order.frame_step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -48,7 +48,7 @@ def picture_of(image_bgr: ImageArray, finding: Finding) -> bytes | None:
     """Cut a finding's surroundings out of its frame, draw what was seen and what is there."""
     if finding.box_xyxy_px is None:
         return None
-    cut = Cut(image_bgr, finding.box_xyxy_px)
+    cut = Cut.around(image_bgr, finding.box_xyxy_px)
     for true in finding.true:
         if _is_near(true.box_xyxy_px, finding.box_xyxy_px):
             cut.draw(true.box_xyxy_px, TRUE if true.is_violation else HARMLESS, true.name)
@@ -69,38 +69,50 @@ def _is_near(a: Xyxy, b: Xyxy) -> bool:
     )
 
 
+@dataclass(slots=True)
 class Cut:
-    """A part of a frame around a box, scaled to the page, on which boxes can be drawn."""
+    """A part of a frame, scaled to the page, on which boxes of the frame can be drawn."""
 
-    def __init__(self, image_bgr: ImageArray, around_xyxy_px: Xyxy) -> None:
-        """Cut.
+    image_bgr: ImageArray
+    left_px: float
+    top_px: float
+    scale: float
+
+    @classmethod
+    def whole(cls, image_bgr: ImageArray) -> Cut:
+        """Take a picture as it is."""
+        return cls(image_bgr, 0.0, 0.0, 1.0)
+
+    @classmethod
+    def around(cls, image_bgr: ImageArray, box_xyxy_px: Xyxy) -> Cut:
+        """Cut out what lies around a box.
 
         Args:
             image_bgr: Shape (H, W, 3), uint8.
-            around_xyxy_px: What is in the middle, as far as the frame's edge lets it.
+            box_xyxy_px: What is in the middle, as far as the frame's edge lets it.
         """
         height, width = image_bgr.shape[:2]
-        x0, y0, x1, y1 = around_xyxy_px
+        x0, y0, x1, y1 = box_xyxy_px
         side = max(x1 - x0, y1 - y0)
         aspect = PICTURE_WH_PX[0] / PICTURE_WH_PX[1]
         high = max(_MIN_SIDE_PX, (y1 - y0) + 2 * _AROUND * side, ((x1 - x0) + side) / aspect)
         high = min(high, float(height), width / aspect)
         wide = min(high * aspect, float(width))
-        self._left = float(np.clip((x0 + x1 - wide) / 2, 0, width - wide))
-        self._top = float(np.clip((y0 + y1 - high) / 2, 0, height - high))
-        self._scale = PICTURE_WH_PX[0] / wide
-        left, top = round(self._left), round(self._top)
+        left = round(float(np.clip((x0 + x1 - wide) / 2, 0, width - wide)))
+        top = round(float(np.clip((y0 + y1 - high) / 2, 0, height - high)))
         part = image_bgr[top : top + max(1, round(high)), left : left + max(1, round(wide))]
-        size = (PICTURE_WH_PX[0], max(1, round(part.shape[0] * PICTURE_WH_PX[0] / part.shape[1])))
-        how = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_CUBIC
-        self.image_bgr: ImageArray = cv2.resize(part, size, interpolation=how).astype(np.uint8)
+        scale = PICTURE_WH_PX[0] / part.shape[1]
+        size = (PICTURE_WH_PX[0], max(1, round(part.shape[0] * scale)))
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        small = cv2.resize(part, size, interpolation=how).astype(np.uint8)
+        return cls(small, float(left), float(top), scale)
 
     def draw(self, box_xyxy_px: Xyxy, colour: tuple[int, int, int], text: str) -> None:
         """Draw a box of the whole frame with a word."""
         x0, y0, x1, y1 = (
-            round((value - origin) * self._scale)
+            round((value - origin) * self.scale)
             for value, origin in zip(
-                box_xyxy_px, (self._left, self._top, self._left, self._top), strict=True
+                box_xyxy_px, (self.left_px, self.top_px, self.left_px, self.top_px), strict=True
             )
         )
         cv2.rectangle(self.image_bgr, (x0, y0), (x1, y1), colour, 2 if colour == ABOUT else 1)

@@ -14,7 +14,7 @@ os.environ.setdefault("MAVLINK20", "1")
 import typer
 
 from edge import __version__
-from edge.cli import bench, check, decode, demo, desk, fly, model, replay, schema, simulate
+from edge.cli import bench, check, decode, demo, desk, fly, model, replay, schema, score, simulate
 from edge.errors import SkywhistleError
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, fly, desk, check, replay, decode, bench, model, simulate, schema):
+for module in (demo, fly, desk, check, replay, decode, bench, model, simulate, score, schema):
     module.add_to(app)
 
 

@@ -15,13 +15,13 @@ def quiet() -> None:
         root.setLevel(logging.WARNING)
 
 
-def progress_bar(console: Console) -> Progress:
-    """Return a bar that counts frames."""
+def progress_bar(console: Console, unit: str = "frames") -> Progress:
+    """Return a bar that counts frames, or what else `unit` names."""
     return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=40),
         MofNCompleteColumn(),
-        TextColumn("frames"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         console=console,
     )
