@@ -98,3 +98,6 @@ class Timeline:
         """Return when the autopilot's present boot began, if it rebooted under way."""
         over = [f.end_s for f in self.of(FaultKind.MAVLINK_REBOOT) if f.end_s <= time_s]
         return over[-1] if over else None
+
+
+NO_FAULTS = Timeline()

@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from edge.errors import ScenarioError
-from sim.serve_source import find_flight
+from sim.faults import NETWORK_KINDS, VIDEO_KINDS, Timeline
+from sim.faults_network import Address, BrokerRelay
+from sim.serve_source import find_faults, find_flight
 from sim.wire_camera import Announce, StreamInfo
 from sim.wire_clock import FlightClock
 from sim.wire_flight import WireCamera, WireFlight, read_wire_flight
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 __all__ = ["ServeOptions", "ServeStatus", "ServedFlight", "resend_log", "serve"]
 
 RTP_PORT_STEP = 2  # between the ports of two cameras; odd ones are RTCP's by custom
+ORDINARY_LATENCY_S = 0.12  # of a digital link, where the flight does not state its own
 _STATUS_S = 1.0
 _TURN_S = 0.05
 
@@ -50,6 +53,8 @@ class ServeOptions:
     `rtp_host` or `rtsp_host` None: not served that way.  `rtsp_port` 0: a free one.
     `wait_for_ground`: begin `start_delay_s` after a ground link first asks for data, so that
     nothing of the flight is missed; until then the vehicle stands at its first instant.
+    `faults` None: those of the scenario.  Faults between uplink and broker need `broker`: the
+    uplink is told that its broker is at `broker_listen`.
     """
 
     mavlink: tuple[str, ...] = ("udpout:127.0.0.1:14550",)
@@ -58,7 +63,7 @@ class ServeOptions:
     rtsp_host: str | None = "127.0.0.1"
     rtsp_port: int = 8554
     announce: Announce = Announce.RTP
-    video_latency_s: float = 0.12  # of an ordinary digital link
+    video_latency_s: float | None = None  # None: as the flight states, or ORDINARY_LATENCY_S
     start_delay_s: float = 0.0
     wait_for_ground: bool = False
     loop: bool = False
@@ -66,11 +71,14 @@ class ServeOptions:
     drift_ppm: float = 20.0
     seed: int | None = None  # of a scenario that is recorded first; None: 1, or as shipped
     cache_dir: Path | None = None
+    faults: Timeline | None = None
+    broker: Address | None = None
+    broker_listen: Address = ("127.0.0.1", 1884)
     progress: Callable[[str], None] = log.info
     status: Callable[[ServeStatus], None] | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.video_latency_s <= 10.0:
+        if self.video_latency_s is not None and not 0.0 <= self.video_latency_s <= 10.0:
             raise ScenarioError(f"video latency must be 0 to 10 s, got {self.video_latency_s}")
         if not self.start_delay_s >= 0.0:
             raise ScenarioError(f"start delay must not be negative, got {self.start_delay_s}")
@@ -79,6 +87,18 @@ class ServeOptions:
             raise ScenarioError(
                 f"cannot announce {self.announce.value}: not served; announce none, or serve it"
             )
+        cut = self.faults.only(NETWORK_KINDS).faults if self.faults else ()
+        if cut and self.broker is None:
+            raise ScenarioError(
+                f"fault {cut[0].kind.value!r} acts between uplink and broker: name the broker with "
+                "--broker host:port, and let the uplink connect to --broker-listen"
+            )
+
+    def latency_s(self, camera: WireCamera) -> float:
+        """Return a camera's video latency."""
+        if self.video_latency_s is not None:
+            return self.video_latency_s
+        return camera.latency_s or ORDINARY_LATENCY_S
 
 
 class ServedFlight:
@@ -93,6 +113,7 @@ class ServedFlight:
         """
         self.flight, self._options = flight, options
         self._server: RtspServer | None = None
+        self.relay: BrokerRelay | None = None
         self.feeds: list[VideoFeed] = []
         has_video = options.rtp_host is not None or options.rtsp_host is not None
         cameras = flight.cameras if has_video else ()
@@ -100,10 +121,13 @@ class ServedFlight:
         self._clock = _clock(flight, log_survey, cameras, options.loop)
         self.vehicle = WireVehicle(log_survey, self._clock, _vehicle_options(options))
         try:
+            seen = (options.faults or Timeline()).only(VIDEO_KINDS)
             self.feeds = [
-                VideoFeed(camera, self._clock, options.video_latency_s) for camera in cameras
+                VideoFeed(camera, self._clock, options.latency_s(camera), seen)
+                for camera in cameras
             ]
             self._open_outputs()
+            self._open_relay()
         except BaseException:
             self.close()
             raise
@@ -118,6 +142,16 @@ class ServedFlight:
                 feed.outputs.append(RtpOutput(options.rtp_host, port))
             if self._server is not None:
                 feed.outputs.append(self._server.add(f"/{feed.camera.camera_id}"))
+
+    def _open_relay(self) -> None:
+        options = self._options
+        if options.broker is not None:
+            self.relay = BrokerRelay(
+                options.broker_listen,
+                options.broker,
+                options.faults or Timeline(),
+                lambda: self._clock.elapsed_s(time.monotonic_ns()),
+            )
 
     @property
     def streams(self) -> tuple[StreamInfo, ...]:
@@ -188,6 +222,8 @@ class ServedFlight:
             feed.close()
         if self._server is not None:
             self._server.close()
+        if self.relay is not None:
+            self.relay.close()
         self.vehicle.close()
 
     def __enter__(self) -> ServedFlight:
@@ -216,6 +252,8 @@ def serve(scenario: str | Path, options: ServeOptions, stop: threading.Event) ->
         MissingExtraError: The flight has video and GStreamer is not installed.
         ScenarioError: The scenario, an address or an option is not usable.
     """
+    if options.faults is None:
+        options = replace(options, faults=find_faults(scenario, options.seed))
     folder = find_flight(scenario, options.seed, options.cache_dir, options.progress)
     with ServedFlight(read_wire_flight(folder), options) as served:
         next_status_s = 0.0
@@ -254,4 +292,5 @@ def _vehicle_options(options: ServeOptions) -> VehicleOptions:
         wait_for_ground=options.wait_for_ground,
         early_ack=options.early_ack,
         drift_ppm=options.drift_ppm,
+        faults=options.faults or Timeline(),
     )

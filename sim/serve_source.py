@@ -8,8 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.errors import MissingExtraError, ScenarioError
+from sim.faults import Timeline
+
+if TYPE_CHECKING:
+    from sim.scenario import Scenario
 
 SHIPPED_FLIGHTS = Path(__file__).parent / "flights"
 SHIPPED_SCENARIOS = Path(__file__).parent / "scenarios"
@@ -47,6 +52,23 @@ def find_flight(
         progress(f"recording {path.stem} into {kept}, once")
         _record_whole(recorder or _simulate, path, seed, kept, progress)
     return kept
+
+
+def find_faults(scenario: str | Path, seed: int | None) -> Timeline:
+    """Return the faults to act on the wire: a scenario's; a recorded flight has its own in it.
+
+    Raises:
+        ScenarioError: There is no such flight or scenario, or it says what cannot be.
+    """
+    shipped = [SHIPPED_FLIGHTS / str(scenario)] if seed is None else []
+    if any((folder / "flight.toml").is_file() for folder in (Path(scenario), *shipped)):
+        return Timeline()
+    return faults_of(_scenario_file(scenario))
+
+
+def faults_of(scenario: Path) -> Timeline:
+    """Read a scenario's faults.  Raises ScenarioError, MissingExtraError."""
+    return _loaded(scenario).faults()
 
 
 def _scenario_file(scenario: str | Path) -> Path:
@@ -94,17 +116,24 @@ def _record_whole(
 
 
 def _simulate(scenario: Path, seed: int, out_dir: Path, progress: Callable[[str], None]) -> None:
-    try:
-        from sim.record import record
-        from sim.scenario import load_scenario
-    except ImportError as error:
-        raise MissingExtraError(
-            f"recording a scenario needs the extra `skywhistle[sim]` ({error}); a flight that is "
-            f"recorded already can be served without it"
-        ) from error
+    loaded = _loaded(scenario)
+    from sim.record import record
 
     def tell(done: int, total: int) -> None:
         if done * _TELLS // total != (done - 1) * _TELLS // total:
             progress(f"recorded {done} of {total} frames")
 
-    record(load_scenario(scenario), seed, out_dir, tell)
+    # Its faults act on the wire, where they can be seen by what they do to a live link.
+    record(loaded, seed, out_dir, tell, with_faults=False)
+
+
+def _loaded(scenario: Path) -> Scenario:
+    try:
+        import sim.record  # noqa: F401  what a recording needs
+        from sim.scenario import load_scenario
+    except ImportError as error:
+        raise MissingExtraError(
+            f"flying a scenario needs the extra `skywhistle[sim]` ({error}); a flight that is "
+            f"recorded already can be served without it"
+        ) from error
+    return load_scenario(scenario)

@@ -25,6 +25,7 @@ class WireCamera:
     camera_id: str
     video: Path
     captured_us: tuple[int, ...]  # of each frame, on the log's record time axis
+    latency_s: float = 0.0  # of the video as it was flown; off the frame list's times already
 
     @property
     def rate_hz(self) -> float:
@@ -88,11 +89,15 @@ def _camera(folder: Path, table: dict[str, Any], path: Path) -> WireCamera:
         raise ScenarioError(
             f"{path}: camera {table.get('id')!r} has no video; stills cannot be served"
         )
-    frames = _file(folder, table, "frames", path)
+    late_s = table.get("latency_s", 0.0)
+    if not isinstance(late_s, int | float):
+        raise ScenarioError(f"{path}: latency_s must be a number of seconds, got {late_s!r}")
+    times_us = _frame_times(_file(folder, table, "frames", path))
     return WireCamera(
         camera_id=str(table.get("id", "main")),
         video=_file(folder, table, "video", path),
-        captured_us=_frame_times(frames),
+        captured_us=tuple(time_us - round(late_s * 1e6) for time_us in times_us),
+        latency_s=float(late_s),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+from enum import Enum
 from typing import Any
 
 from pymavlink import mavutil
@@ -17,6 +19,14 @@ log = logging.getLogger(__name__)
 _READS_AT_ONCE = 64  # datagrams; more wait in the socket, whose buffer is bounded
 
 
+class LinkHealth(Enum):
+    """What becomes of the bytes that are sent."""
+
+    GOOD = "good"
+    SILENT = "silent"  # nothing goes out, and what comes in is not heard
+    GARBAGE = "garbage"  # as many bytes go out, and none means anything
+
+
 class GroundLink:
     """A link and what the vehicle knows of it."""
 
@@ -25,6 +35,7 @@ class GroundLink:
         self.intervals = Intervals()
         self.heard: set[tuple[int, int]] = set()  # who has sent a heartbeat here
         self.sent = 0
+        self.health = LinkHealth.GOOD
         self._is_datagram = url.startswith("udp")
         self._encoders: dict[tuple[int, int], mavlink2.MAVLink] = {}
         self._open()
@@ -66,7 +77,11 @@ class GroundLink:
         self.send_raw(data)
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are; nobody listening is no error."""
+        """Send bytes as they are, or as the link's health has it; nobody listening is no error."""
+        if self.health is LinkHealth.SILENT:
+            return
+        if self.health is LinkHealth.GARBAGE:
+            data = os.urandom(len(data))
         with contextlib.suppress(OSError):
             self._connection.write(data)
             self.sent += 1
@@ -84,6 +99,8 @@ class GroundLink:
             if self._is_datagram:  # whole frames each: what is broken must not eat the next
                 self._parser = _parser()
             messages += self._parser.parse_buffer(data) or []
+        if self.health is LinkHealth.SILENT:
+            return []
         return [message for message in messages if message.get_type() != "BAD_DATA"]
 
 

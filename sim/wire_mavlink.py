@@ -8,13 +8,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
 from edge.errors import SkywhistleError
 from sim import wire_camera
+from sim.faults import Timeline
+from sim.faults_wire import VehicleFaults
 from sim.wire_answers import AUTOPILOT, answer
 from sim.wire_camera import FIRST_CAMERA_COMPONENT, StreamInfo
 from sim.wire_clock import BootClock, FlightClock
@@ -60,6 +62,7 @@ class VehicleOptions:
     early_ack: bool = False
     drift_ppm: float = 20.0  # an ordinary crystal
     reboot_s: float = 1.0  # how long a reboot keeps it silent
+    faults: Timeline = field(default_factory=Timeline)
 
 
 class WireVehicle:
@@ -89,6 +92,7 @@ class WireVehicle:
         self._stop, self._reboot = threading.Event(), threading.Event()
         self._due_mono_ns = {HEARTBEAT_NS: 0, TIMESYNC_NS: 0}
         self._down_until_ns = 0
+        self._faults = VehicleFaults(options.faults, clock)
         self._links = tuple(GroundLink(url) for url in options.links)
         self._thread = threading.Thread(target=self._run, name="wire-vehicle", daemon=True)
 
@@ -150,6 +154,7 @@ class WireVehicle:
         due = next(player, None)
         while not self._stop.is_set():
             now = time.monotonic_ns()
+            self._faults.spoil(self._links, now)
             self._reboot_if_due(now)
             self._listen(now)
             self._beat(now)
@@ -187,13 +192,17 @@ class WireVehicle:
         return time.monotonic_ns() < self._down_until_ns
 
     def _reboot_if_due(self, now: int) -> None:
-        if self._reboot.is_set():
-            self._reboot.clear()
-            self._down_until_ns = now + round(self._options.reboot_s * 1e9)
-            self.boot = BootClock(self._down_until_ns, self._options.drift_ppm)
-            for link in self._links:
-                link.reboot()
-            log.info("vehicle_rebooted silent_s=%.1f", self._options.reboot_s)
+        silent_s = self._faults.reboot_due_s(now)
+        if silent_s is None and self._reboot.is_set():
+            silent_s = self._options.reboot_s
+        if silent_s is None:
+            return
+        self._reboot.clear()
+        self._down_until_ns = now + round(silent_s * 1e9)
+        self.boot = BootClock(self._down_until_ns, self._options.drift_ppm)
+        for link in self._links:
+            link.reboot()
+        log.info("vehicle_rebooted silent_s=%.1f", silent_s)
 
     def _listen(self, now: int) -> None:
         for link in self._links:
@@ -253,9 +262,11 @@ class WireVehicle:
         message = decode(packet)
         if message is not None:
             utc_us = (self._utc_ns() - time.monotonic_ns() + at_ns) // 1000
+            utc_us += self._faults.utc_off_us(at_ns)
             boot_us = self.boot.boot_ns(at_ns) // 1000
             at_us = (packet.record_us, packet.record_us + self._survey.boot_minus_record_us)
             restamp(message, at_us, utc_us, boot_us)
+            self._faults.sicken(message, at_ns)
         return message
 
     def _send(self, message: Any | None, component_id: int) -> None:

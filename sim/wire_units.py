@@ -82,6 +82,13 @@ def access_units(path: Path, rate_hz: float, encode: bool) -> Iterator[Any]:
     yield from _samples(path, launch + _UNITS)
 
 
+def black_unit(width_px: int, height_px: int) -> Any:
+    """Return the `Gst.Sample` of one black picture, a key frame with its parameter sets."""
+    shape = f"video/x-raw,format=I420,width={width_px},height={height_px},framerate=25/1"
+    launch = f"videotestsrc pattern=black num-buffers=1 ! {shape} ! x264enc tune=zerolatency ! "
+    return next(_samples(Path("a black picture"), launch + "h264parse ! " + _UNITS))
+
+
 def _samples(path: Path, launch: str) -> Iterator[Any]:
     gst = load_gst()
     pipeline = gst.parse_launch(launch)

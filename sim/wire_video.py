@@ -8,11 +8,12 @@ import time
 from typing import Any
 
 from edge.errors import ScenarioError, SkywhistleError
+from sim.faults import NO_FAULTS, FaultKind, Timeline
 from sim.wire_clock import FlightClock
 from sim.wire_flight import WireCamera
 from sim.wire_gst import load_gst
 from sim.wire_outputs import AccessUnit, VideoOutput
-from sim.wire_units import access_units, needs_encoding, scan_video
+from sim.wire_units import access_units, black_unit, needs_encoding, scan_video
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,13 @@ _TURN_S = 0.05  # longest wait without looking at the stop
 class VideoFeed:
     """Paces one camera's video into its outputs.  One thread."""
 
-    def __init__(self, camera: WireCamera, clock: FlightClock, latency_s: float) -> None:
+    def __init__(
+        self,
+        camera: WireCamera,
+        clock: FlightClock,
+        latency_s: float,
+        faults: Timeline = NO_FAULTS,
+    ) -> None:
         """Look through the video.
 
         Raises:
@@ -46,6 +53,12 @@ class VideoFeed:
         self._gst = load_gst()
         self._clock, self._latency_ns = clock, round(latency_s * 1e9)
         self._last_stamp_ns = 0
+        self._faults = faults
+        self._last_key: Any = None  # what a frozen camera repeats
+        self._instead: Any = None  # shown until the stream can be joined again
+        self._black: Any = None
+        if faults.of(FaultKind.VIDEO_BLACK):
+            self._black = black_unit(self.facts.width_px, self.facts.height_px)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wire-video", daemon=True)
 
@@ -98,19 +111,45 @@ class VideoFeed:
             self._stop.wait(_HOLD_S)
 
     def _send(self, sample: Any, captured_us: int, lap: int) -> bool:
+        captured_ns = self._clock.mono_ns(captured_us, lap)
+        time_s = self._clock.elapsed_s(captured_ns)
+        late_ns = round(self._faults.by_s(FaultKind.VIDEO_LATENCY, time_s) * 1e9)
         # Recorded times jitter; stamps grow all the same, as a camera's do.
-        due_ns = self._clock.mono_ns(captured_us, lap) + self._latency_ns
+        due_ns = captured_ns + self._latency_ns + late_ns
         stamp_ns = self._last_stamp_ns = max(due_ns, self._last_stamp_ns + _LEAST_STEP_NS)
         while (ahead_s := (stamp_ns - time.monotonic_ns()) / 1e9) > 0:
             if self._stop.wait(min(ahead_s, _TURN_S)):
                 return False
-        self._push(sample, stamp_ns)
-        self.sent += 1
+        shown = self._shown(sample, time_s)
+        if shown is not None:
+            self._push(shown, stamp_ns)
+            self.sent += 1
         return True
 
+    def _shown(self, sample: Any, time_s: float) -> Any | None:
+        """Return what the camera sends in place of a frame; nothing while the signal is lost.
+
+        A camera that froze or went black comes back with a key frame; a lost signal comes back
+        in the middle of the stream, torn until the next one.
+        """
+        if self._faults.active(FaultKind.VIDEO_LOSS, time_s):
+            return None
+        is_key = self._is_key(sample)
+        is_frozen = self._faults.active(FaultKind.VIDEO_FREEZE, time_s) is not None
+        if self._faults.active(FaultKind.VIDEO_BLACK, time_s):
+            self._instead = self._black
+        elif is_frozen:
+            self._instead = self._instead or self._last_key
+        elif is_key:
+            self._instead = None
+        if is_key and not is_frozen:
+            self._last_key = sample
+        return self._instead or sample
+
+    def _is_key(self, sample: Any) -> bool:
+        return not sample.get_buffer().has_flags(self._gst.BufferFlags.DELTA_UNIT)
+
     def _push(self, sample: Any, stamp_ns: int) -> None:
-        buffer = sample.get_buffer()
-        is_key = not buffer.has_flags(self._gst.BufferFlags.DELTA_UNIT)
-        unit = AccessUnit(buffer, is_key, stamp_ns)
+        unit = AccessUnit(sample.get_buffer(), self._is_key(sample), stamp_ns)
         for output in self.outputs:
             output.push(unit)

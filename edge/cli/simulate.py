@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.status import Status
 
 from edge.cli.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from sim.serve import ServeStatus
 
 sim = typer.Typer(no_args_is_help=True, help="The simulator: serve a flight, record a flight.")
 
@@ -28,35 +32,35 @@ def serve(
     rtp: str = typer.Option("127.0.0.1:5600", help="host:port that gets RTP; empty: none."),
     rtsp: str = typer.Option("127.0.0.1:8554", help="host:port of the RTSP server; empty: none."),
     announce: str = typer.Option("rtp", help="Which stream the camera announces: rtp, rtsp, none."),
-    latency_s: float = typer.Option(0.12, min=0.0, max=10.0, help="Of the video."),
+    latency_s: float | None = typer.Option(
+        None, min=0.0, max=10.0, help="Of the video; else as the flight states, or 0.12."
+    ),
     wait: bool = typer.Option(True, help="Begin when a ground link asks for data."),
     delay_s: float = typer.Option(0.0, min=0.0, help="Stand still this long before the flight."),
     loop: bool = typer.Option(False, help="Fly again and again."),
     seed: int | None = typer.Option(None, help="Of a scenario; else its own."),
+    faults: Path | None = typer.Option(
+        None, help="A scenario file whose faults act, in place of the flown one's."
+    ),
+    broker: str = typer.Option("", help="host:port of the broker that link faults cut off."),
+    broker_listen: str = typer.Option("127.0.0.1:1884", help="Where the uplink finds it then."),
 ) -> None:
     """Put a simulated vehicle and its camera on the wire, in real time.
 
     Telemetry is MAVLink over UDP as an ArduPilot sends it; video is RTP/H.264 and RTSP.
     """
-    from edge.errors import ScenarioError
-    from sim.serve import ServeOptions, ServeStatus
+    from sim.serve import ServeOptions
     from sim.serve import serve as fly
+    from sim.serve_source import faults_of
     from sim.wire_camera import Announce
 
-    if announce not in {kind.value for kind in Announce}:
-        raise ScenarioError(f"--announce {announce}: is none of rtp, rtsp, none")
+    _check_announce(announce)
     rtp_host, rtp_port = _address(rtp, 5600)
     rtsp_host, rtsp_port = _address(rtsp, 8554)
+    broker_host, broker_port = _address(broker, 1883)
+    listen_host, listen_port = _address(broker_listen, 1884)
     console = Console(stderr=True, highlight=False)
     with Status("starting", console=console) as line:
-
-        def show(status: ServeStatus) -> None:
-            state = f"{status.t_s:5.1f} of {status.flight_s:.0f} s"
-            line.update(
-                f"{state if status.has_begun else 'waiting for a ground link'}   "
-                f"{status.messages_sent} messages, {status.frames_sent} frames sent"
-            )
-
         options = ServeOptions(
             mavlink=tuple(mavlink),
             rtp_host=rtp_host,
@@ -70,10 +74,29 @@ def serve(
             loop=loop,
             seed=seed,
             progress=console.print,
-            status=show,
+            status=lambda status: _show(line, status),
+            faults=None if faults is None else faults_of(faults),
+            broker=None if broker_host is None else (broker_host, broker_port),
+            broker_listen=(listen_host or "127.0.0.1", listen_port),
         )
         final = fly(scenario, options, stop_on_signals())
     console.print(f"served {final.messages_sent} messages and {final.frames_sent} frames")
+
+
+def _check_announce(announce: str) -> None:
+    from edge.errors import ScenarioError
+    from sim.wire_camera import Announce
+
+    if announce not in {kind.value for kind in Announce}:
+        raise ScenarioError(f"--announce {announce}: is none of rtp, rtsp, none")
+
+
+def _show(line: Status, status: ServeStatus) -> None:
+    state = f"{status.t_s:5.1f} of {status.flight_s:.0f} s"
+    line.update(
+        f"{state if status.has_begun else 'waiting for a ground link'}   "
+        f"{status.messages_sent} messages, {status.frames_sent} frames sent"
+    )
 
 
 @sim.command()
