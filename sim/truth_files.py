@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sim.camera import CameraModel, CameraPose
 from sim.truth import FrameBox
 from sim.vehicle import Origin
 from sim.world import District
-from sim.world_distractors import DISTRACTORS
+from sim.world_distractors import DISTRACTORS, LOOKS_LIKE
 from sim.world_finds import Find
 from sim.world_violations import VIOLATIONS
 
@@ -81,12 +82,11 @@ class TruthLog:
         return {"violations": kinds.count("violation"), "distractors": kinds.count("distractor")}
 
     def write(self, folder: Path) -> None:
-        """Write truth.geojson, poses.csv and boxes.json."""
-        features = [self._feature(f) for f in self.district.finds]
-        collection = {"type": "FeatureCollection", "features": features}
-        (folder / "truth.geojson").write_text(
-            json.dumps(collection, indent=1) + "\n", encoding="utf-8"
-        )
+        """Write truth.geojson, permitted.geojson, poses.csv and boxes.json."""
+        finds = self.district.finds
+        _write_features(folder / "truth.geojson", [self._feature(f) for f in finds])
+        permitted = [self._permit(f) for f in finds if f.name == "permitted_structure"]
+        _write_features(folder / "permitted.geojson", permitted)
         with (folder / "poses.csv").open("w", newline="", encoding="utf-8") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(
@@ -118,7 +118,6 @@ class TruthLog:
         return [{"id": n, "file_name": f"video.mp4#{n}"} | size for n in frames]
 
     def _feature(self, find: Find) -> dict[str, Any]:
-        corners = [self._lon_lat(float(e), float(n)) for e, n in find.outline_m]
         kept = self.seen.get(find.id)
         properties: dict[str, Any] = {
             "id": find.id,
@@ -128,14 +127,34 @@ class TruthLog:
             "centroid": self._lon_lat(*find.reference_m),
             "from_s": None if kept is None else round(kept.first_s, 3),
             "to_s": None if kept is None else round(kept.last_s, 3),
+            "stands_from_s": round(find.from_s, 3),
+            "stands_to_s": round(find.to_s, 3) if math.isfinite(find.to_s) else None,
             "seen_frames": 0 if kept is None else kept.frames,
         }
-        geometry = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
-        return {"type": "Feature", "properties": properties, "geometry": geometry}
+        return {"type": "Feature", "properties": properties, "geometry": self._polygon(find)}
+
+    def _permit(self, find: Find) -> dict[str, Any]:
+        """Build one entry of the register: where what stands with leave, and until when."""
+        properties = {
+            "id": f"permit-{find.id}",
+            "label": LOOKS_LIKE[find.name],
+            "height_m": round(find.height_m, 2),
+            "valid_until": None,
+        }
+        return {"type": "Feature", "properties": properties, "geometry": self._polygon(find)}
+
+    def _polygon(self, find: Find) -> dict[str, Any]:
+        corners = [self._lon_lat(float(e), float(n)) for e, n in find.outline_m]
+        return {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
 
     def _lon_lat(self, east_m: float, north_m: float) -> list[float]:
         lat, lon = self.origin.geodetic(east_m, north_m)
         return [round(lon, _ROUND_DEG), round(lat, _ROUND_DEG)]
+
+
+def _write_features(path: Path, features: list[dict[str, Any]]) -> None:
+    collection = {"type": "FeatureCollection", "features": features}
+    path.write_text(json.dumps(collection, indent=1) + "\n", encoding="utf-8")
 
 
 def _categories() -> list[dict[str, Any]]:

@@ -47,14 +47,31 @@ class Site:
     mesh: MeshBuilder = field(default_factory=MeshBuilder)
     taken: list[tuple[float, float, float]] = field(default_factory=list)  # east, north, radius
     flat_roofs: list[tuple[Footprint, float]] = field(default_factory=list)  # and how high
+    _discs: NDArray[np.float64] = field(default_factory=lambda: np.zeros((256, 3)), repr=False)
+    _n_discs: int = 0
+
+    def _standing(self) -> NDArray[np.float64]:
+        """Return what stands as an array, shape (N, 3); only what is new is converted."""
+        new = self.taken[self._n_discs :]
+        while len(self.taken) > len(self._discs):
+            self._discs = np.concatenate([self._discs, np.zeros_like(self._discs)])
+        if new:
+            self._discs[self._n_discs : len(self.taken)] = new
+            self._n_discs = len(self.taken)
+        return self._discs[: self._n_discs]
 
     def is_free(self, east_m: float, north_m: float, radius_m: float) -> bool:
         """Say whether a disc touches nothing that stands."""
-        if not self.taken:
-            return True
-        spots = np.array(self.taken)
+        spots = self._standing()
         gap = np.hypot(spots[:, 0] - east_m, spots[:, 1] - north_m) - spots[:, 2]
-        return bool(gap.min() > radius_m)
+        return bool(gap.min(initial=np.inf) > radius_m)
+
+    def all_free(self, points_m: NDArray[np.float64], radius_m: float) -> bool:
+        """Say whether discs about points, shape (N, 2), touch nothing that stands."""
+        spots = self._standing()
+        offset = points_m[:, None] - spots[None, :, :2]
+        gap = np.hypot(offset[..., 0], offset[..., 1]) - spots[:, 2]
+        return bool(gap.min(initial=np.inf) > radius_m)
 
     def take(self, foot: Footprint, margin_m: float = 0.0) -> None:
         """Mark a rectangle as built on, as a row of discs along its longer side."""

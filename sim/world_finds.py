@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -29,7 +30,10 @@ class Find:
     Attributes:
         outline_m: Shape (N, 2), on the ground, east north.
         points_m: Shape (K, 3), samples of its surface, east north up, for boxes and occlusion.
+        height_m: Of its top over the ground; below zero for a pit: how deep it is.
         reference_m: Where it "is": the middle of its outline; of smoke, the foot of the column.
+        from_s: Seconds into the flight from which it is there; zero: it was there before.
+        to_s: When it is gone again; infinite: it outlasts the flight.
     """
 
     id: str
@@ -39,11 +43,13 @@ class Find:
     points_m: FloatArray
     height_m: float
     reference_m: tuple[float, float]
+    from_s: float = 0.0
+    to_s: float = math.inf
 
 
 @dataclass(frozen=True)
 class Smoke:
-    """A column of smoke: puffs rise from a base and drift with the wind."""
+    """A column of smoke, flame, steam or mist: puffs rise from a base and drift with the wind."""
 
     base_m: tuple[float, float, float]
     wind_mps: tuple[float, float]
@@ -53,6 +59,8 @@ class Smoke:
     rgb: Rgb
     seed: int
     n_puffs: int = 90
+    density: float = 0.5  # opacity of a fresh puff
+    spread: float = 0.62  # how far puffs stray from the axis, in radii
 
     def puffs(self, time_s: float) -> FloatArray:
         """Return the puffs at a time, shape (n_puffs, 5): east, north, up, radius, opacity."""
@@ -65,20 +73,21 @@ class Smoke:
     def shape_at(self, share: FloatArray, wobble: FloatArray) -> FloatArray:
         """Return puffs of a given share of their life, 0 to 1."""
         age = share * self.life_s
-        radius = self.radius_m[0] + (self.radius_m[1] - self.radius_m[0]) * share**0.8
-        spread = 0.62 * radius
-        east = self.base_m[0] + self.wind_mps[0] * age * (0.5 + 0.5 * share) + spread * wobble[:, 0]
-        north = (
-            self.base_m[1] + self.wind_mps[1] * age * (0.5 + 0.5 * share) + spread * wobble[:, 1]
+        grown = self.radius_m[0] + (self.radius_m[1] - self.radius_m[0]) * share**0.8
+        radius = grown * np.clip(1 + 0.22 * wobble[:, 2], 0.5, 1.5)
+        stray = self.spread * grown
+        carried = age * (0.5 + 0.5 * share)
+        meander = 0.7 * grown * share * np.sin(9.0 * share + self.seed % 7)
+        speed = max(float(np.hypot(*self.wind_mps)), 1e-6)
+        across = (-self.wind_mps[1] / speed, self.wind_mps[0] / speed)
+        east = self.base_m[0] + self.wind_mps[0] * carried + across[0] * meander
+        north = self.base_m[1] + self.wind_mps[1] * carried + across[1] * meander
+        up = self.base_m[2] + 0.4 + self.rise_mps * age * (1 - 0.3 * share)
+        up += 0.3 * stray * wobble[:, 2]
+        opacity = self.density * np.clip(share * 12, 0.3, 1) * (1 - share) ** 1.3
+        return np.column_stack(
+            [east + stray * wobble[:, 0], north + stray * wobble[:, 1], up, radius, opacity]
         )
-        up = (
-            self.base_m[2]
-            + 0.4
-            + self.rise_mps * age * (1 - 0.3 * share)
-            + 0.3 * spread * wobble[:, 2]
-        )
-        opacity = 0.5 * np.clip(share * 12, 0.3, 1) * (1 - share) ** 1.3
-        return np.column_stack([east, north, up, radius, opacity])
 
     def core(self) -> FloatArray:
         """Return samples of the part that is dense enough to see, shape (K, 3)."""
@@ -98,6 +107,7 @@ class Finds:
     ground: Ground
     found: list[Find]
     smokes: list[Smoke]
+    holes: list[FloatArray] = field(default_factory=list)  # outlines the ground is cut out of
 
     def add(
         self,
@@ -105,8 +115,9 @@ class Finds:
         outline_m: FloatArray,
         points_m: FloatArray,
         reference_m: FloatArray | None = None,
+        depth_m: float | None = None,
     ) -> None:
-        """Record one find: (kind, name), its outline and its surface."""
+        """Record one find: (kind, name), its outline, its surface, and of a pit its depth."""
         kind, name = find
         number = sum(1 for f in self.found if f.name == name) + 1
         middle = _area_centre(outline_m) if reference_m is None else reference_m
@@ -118,7 +129,7 @@ class Finds:
                 name,
                 outline_m,
                 points_m,
-                max(high, 0.0),
+                max(high, 0.0) if depth_m is None else -depth_m,
                 (float(middle[0]), float(middle[1])),
             )
         )
@@ -153,6 +164,58 @@ def free_spot(finds: Finds, kinds: tuple[str, ...], radius_m: float) -> tuple[fl
             site.taken.append((east, north, radius_m + 0.6))
             return float(east), float(north)
     return None
+
+
+def free_plot(
+    finds: Finds,
+    kinds: tuple[str, ...],
+    size_m: tuple[float, float],
+    least: float = 0.55,
+) -> Footprint | None:
+    """Draw a free rectangle that lies wholly on one lot, shrunk to fit, or None without room.
+
+    Args:
+        finds: What stands already; the rectangle is marked as taken.
+        kinds: Of lots.
+        size_m: Wanted length and width.
+        least: It may shrink to this share of what is wanted.
+    """
+    site, rng = finds.site, finds.site.rng
+    lots = [lot for lot in site.layout.lots if lot.kind in kinds]
+    if not lots:
+        return None
+    areas = np.array([lot.foot.length_m * lot.foot.width_m for lot in lots])
+    for pick in rng.choice(len(lots), 40, p=areas / areas.sum()):
+        room = np.array([lots[pick].foot.length_m, lots[pick].foot.width_m]) - 1.2
+        size = np.array(size_m if room[0] >= room[1] else size_m[::-1])
+        fits = np.minimum(size, room)
+        if np.any(fits < least * size):
+            continue
+        shift = rng.uniform(-0.5, 0.5, (1, 2)) * (room - fits)
+        east, north = lots[pick].foot.place(shift)[0]
+        foot = Footprint(
+            float(east), float(north), float(fits[0]), float(fits[1]), lots[pick].foot.turn_rad
+        )
+        inside = np.abs(foot.corners()).max() < HALF_M - EDGE_M
+        if inside and site.all_free(inside_points(foot, 2.2), 1.6):
+            site.take(foot, -0.8)
+            return foot
+    return None
+
+
+def inside_points(foot: Footprint, step_m: float) -> FloatArray:
+    """Cover a rectangle with points about a step apart, its edges too, shape (N, 2)."""
+    along = np.linspace(-0.5, 0.5, max(2, int(foot.length_m / step_m) + 1)) * foot.length_m
+    across = np.linspace(-0.5, 0.5, max(2, int(foot.width_m / step_m) + 1)) * foot.width_m
+    x, y = np.meshgrid(along, across)
+    return foot.place(np.column_stack([x.ravel(), y.ravel()]))
+
+
+def flat_points(foot: Footprint, up_m: float = 0.05) -> FloatArray:
+    """Sample something flat on the ground, shape (25, 3)."""
+    steps = np.linspace(-0.5, 0.5, 5)
+    grid = np.array([[x * foot.length_m, y * foot.width_m] for x in steps for y in steps])
+    return at_height(foot.place(grid), up_m)
 
 
 def tint_of(rgb: tuple[int, int, int], rng: np.random.Generator) -> Rgb:
