@@ -29,6 +29,7 @@ from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, Utc
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.report.rolelock import RoleLock
+from edge.report.status import uplink_health_from
 from edge.settings import Settings
 from edge.stages import Stages, Stored, build_stages
 
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _THERMAL_ZONES = Path("/sys/class/thermal")
 _MILLIDEGREES = 1000.0
+_UPLINK_SILENT_S = 15.0  # at least; three status intervals if that is more
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Watch:
     _lost_told: int = 0  # events that the guard had caught by the last status
     _states: dict[str, VideoState] = field(default_factory=dict)
     _autopilot: tuple[object, ...] = ()
+    _uplink: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         self._config_mtime_ns = self._mtime_ns()
@@ -89,6 +92,7 @@ class Watch:
             self._tell_status(mono_ns)
             release_free_memory()
             self._look_at_autopilot()
+            self._look_at_uplink()
 
     def _look_at_autopilot(self) -> None:
         """Log what has changed about the vehicle: who it is, its gimbal, time, what it lacks."""
@@ -115,6 +119,17 @@ class Watch:
             health.other_vehicle,
         )
 
+    def _look_at_uplink(self) -> None:
+        """Log what has changed about the other program: whether it runs, and has its broker."""
+        silent_s = max(_UPLINK_SILENT_S, 3 * self.settings.patrol.status.interval_s)
+        health = uplink_health_from(self.mailbox, silent_s)
+        seen = (False, False, "") if health is None else (True, health.is_up, health.reason)
+        if seen == self._uplink:
+            return
+        self._uplink = seen
+        queued = self.mailbox.queue_state().queued
+        log.info("uplink_changed runs=%s up=%s reason=%s queued=%d", *seen, queued)
+
     def _tell_status(self, mono_ns: MonoNs) -> None:
         try:
             self.mailbox.set_flight_status(self.status(mono_ns))
@@ -123,11 +138,13 @@ class Watch:
 
     def status(self, mono_ns: MonoNs) -> FlightStatus:
         """Gather what the drone says of itself."""
-        health = self.stages.health
-        detectors = list(self.stages.detectors.values())
+        health, evidence = self.stages.health, self.stages.evidence
+        # In the order of the cameras, each model once.
+        hashes = list(dict.fromkeys(d.model_hash for d in self.stages.detectors.values()))
         return FlightStatus(
             version=__version__,
-            model_hash=detectors[0].model_hash,
+            model_hash=hashes[0],
+            other_models=tuple(hashes[1:]),
             config_hash=self.stages.settings.config_hash,
             frame_rate_hz=sum(source.health().rate_hz for source in self.sources),
             inference_rate_hz=health.frame_rate.hz(mono_ns),
@@ -137,6 +154,8 @@ class Watch:
             link=LinkState.UP if self.link.health().connected else LinkState.DOWN,
             temperature_c=hottest_c(),
             note=self._worst(),
+            candidates_dropped=self.stages.candidates_dropped().total(),
+            pictures_dropped=evidence.crops_dropped + evidence.files_dropped,
         )
 
     def _worst(self) -> str:

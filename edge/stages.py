@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -181,6 +182,13 @@ class Stages:
         """Return what association did: incidents by state, sightings absorbed, merged, lost."""
         return {} if self._district is None else asdict(self._district.incidents.health())
 
+    def candidates_dropped(self) -> Counter[str]:
+        """Count by reason what the detectors found and took for no box with a label."""
+        total: Counter[str] = Counter()
+        for detector in self.detectors.values():
+            total.update({why.value: n for why, n in detector.dropped.items()})
+        return total
+
     def housekeep(self, mono_ns: MonoNs) -> None:
         """Keep the incidents on disk, so that a restart in the air repeats no alert."""
         if mono_ns - self._saved_ns >= _SAVE_EVERY_NS:
@@ -193,6 +201,12 @@ class Stages:
                 with self.guard(verdict):
                     self.store(verdict, mono_ns)
             self.save(mono_ns)
+        log.info(
+            "made_way candidates=%s crops=%d evidence_files=%d",
+            dict(self.candidates_dropped()),
+            self.evidence.crops_dropped,
+            self.evidence.files_dropped,
+        )
 
     # --- what only a restart or a reload needs ----------------------------------------------------
 

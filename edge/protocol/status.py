@@ -47,6 +47,9 @@ class FlightStatus:
     link: LinkState = LinkState.UNKNOWN
     temperature_c: float | None = None  # None: this computer has no sensor we know
     note: str = ""  # the worst thing that is wrong, in words
+    candidates_dropped: int = 0  # what the detectors found and took for no box with a label
+    pictures_dropped: int = 0  # crops and evidence files that had to make way
+    other_models: tuple[bytes, ...] = ()  # hashes, of cameras that fly another than `model_hash`
 
     def __post_init__(self) -> None:
         for name in ("frame_rate_hz", "inference_rate_hz"):
@@ -70,6 +73,7 @@ class Status:
     dead_letters: int = 0
     evidence_dropped: int = 0
     reconnects: int = 0
+    events_dropped: int = 0  # of the uplink's MQTT session; what they said comes again
 
 
 # key: (name, largest).  Keys are never reused.
@@ -82,11 +86,20 @@ _COUNTS: Final = {
     8: "dead_letters",
     9: "evidence_dropped",
     10: "reconnects",
+    12: "events_dropped",
 }
-_FLIGHT_COUNTS: Final = {6: "frames_dropped", 7: "detections", 8: "alerts"}
+_FLIGHT_COUNTS: Final = {
+    6: "frames_dropped",
+    7: "detections",
+    8: "alerts",
+    12: "candidates_dropped",
+    13: "pictures_dropped",
+}
 _STATE, _UTC, _FLIGHT = 1, 5, 11
 _VERSION, _MODEL, _CONFIG, _FRAME_RATE, _INFERENCE_RATE = range(1, 6)
 _LINK, _TEMPERATURE, _NOTE = 9, 10, 11
+_OTHER_MODELS: Final = 14
+_OTHER_MODELS_MAX: Final = 15  # cameras beyond are not told: a status stays small
 
 
 def encode_status(status: Status) -> bytes:
@@ -146,6 +159,9 @@ def _flight_fields(flight: FlightStatus) -> dict[int, object]:
     for key, digest in ((_MODEL, flight.model_hash), (_CONFIG, flight.config_hash)):
         if digest:
             fields[key] = as_bytes(digest[:8], "hash", (8,))
+    if flight.other_models:
+        others = flight.other_models[:_OTHER_MODELS_MAX]
+        fields[_OTHER_MODELS] = [as_bytes(digest[:8], "other model", (8,)) for digest in others]
     if flight.temperature_c is not None:
         fields[_TEMPERATURE] = round(flight.temperature_c)
     if flight.note:
@@ -166,8 +182,15 @@ def _flight(value: Any) -> FlightStatus:
         link=LinkState(as_int(fields.get(_LINK, 0), "link", 0, max(LinkState))),
         temperature_c=None if temperature is None else float(temperature),
         note=as_text(fields.get(_NOTE, ""), "note", 3 * MAX_TEXT_BYTES),
+        other_models=_other_models(fields.get(_OTHER_MODELS, [])),
         **_read_counts(fields, _FLIGHT_COUNTS),
     )
+
+
+def _other_models(value: Any) -> tuple[bytes, ...]:
+    if not isinstance(value, list) or len(value) > _OTHER_MODELS_MAX:
+        raise ProtocolError(f"other models must be at most {_OTHER_MODELS_MAX} hashes")
+    return tuple(as_bytes(digest, "other model", (8,)) for digest in value)
 
 
 def check_status_payload(drone_epoch: int) -> bytes:

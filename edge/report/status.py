@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from edge.protocol.mqtt import MqttSession
 from edge.protocol.status import FlightStatus, Status, StatusState
 from edge.records import UtcNs
 from edge.report.mailbox import Mailbox, QueueState
@@ -26,6 +27,7 @@ class UplinkHealth:
     acks_refused: int  # did not decode, or were of another epoch
     stalls: int
     in_flight: int
+    events_dropped: int  # came faster than they were taken
     queue: QueueState
 
 
@@ -40,7 +42,10 @@ def uplink_health_from(mailbox: Mailbox, max_age_s: float) -> UplinkHealth | Non
     if body is None:
         return None
     fields = json.loads(body)
-    return UplinkHealth(**(fields | {"queue": QueueState(**fields["queue"])}))
+    try:
+        return UplinkHealth(**(fields | {"queue": QueueState(**fields["queue"])}))
+    except (KeyError, TypeError):  # of another version, which is being replaced
+        return None
 
 
 def compose_status(
@@ -48,7 +53,7 @@ def compose_status(
     mailbox: Mailbox,
     utc_ns: UtcNs | None,
     flight: FlightStatus | None,
-    connections: int,
+    session: MqttSession,
 ) -> Status:
     """Put together what goes over the air."""
     queue = mailbox.queue_state()
@@ -64,5 +69,6 @@ def compose_status(
         lost=queue.lost,
         dead_letters=queue.dead_letters,
         evidence_dropped=queue.evidence_dropped,
-        reconnects=max(0, connections - 1),
+        reconnects=max(0, session.connections - 1),
+        events_dropped=session.events_dropped,
     )

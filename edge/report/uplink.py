@@ -99,6 +99,17 @@ class Uplink:
         finally:
             offline = Status(StatusState.OFFLINE, self._mailbox.epoch)
             self._session.close(Message(self._status_topic, encode_status(offline), True))
+            log.info(
+                "uplink_ended sent=%d acks=%d acks_refused=%d puback_refused=%d stalls=%d "
+                "connections=%d events_dropped=%d",
+                self._sent,
+                self._acks,
+                self._acks_refused,
+                self._puback_refused,
+                self._stalls,
+                self._session.connections,
+                self._session.events_dropped,
+            )
 
     def health(self) -> UplinkHealth:
         """Say how it goes."""
@@ -112,6 +123,7 @@ class Uplink:
             acks_refused=self._acks_refused,
             stalls=self._stalls,
             in_flight=len(self._in_flight),
+            events_dropped=self._session.events_dropped,
             queue=self._mailbox.queue_state(),
         )
 
@@ -282,7 +294,7 @@ class Uplink:
             self._mailbox,
             self._clocks.utc_ns(),
             self._mailbox.flight_status(silent_s),
-            self._session.connections,
+            self._session,
         )
         self._session.publish(Message(self._status_topic, encode_status(status), True))
         with contextlib.suppress(MailboxFullError):

@@ -169,6 +169,9 @@ FLIGHTS = st.builds(
     link=st.sampled_from(LinkState),
     temperature_c=st.none() | st.integers(-40, 120).map(float),
     note=st.text("abc ü", max_size=30),
+    candidates_dropped=U32,
+    pictures_dropped=U32,
+    other_models=st.lists(st.binary(min_size=8, max_size=8), max_size=15).map(tuple),
 )
 
 
@@ -193,6 +196,7 @@ def test_what_flight_says_of_itself_comes_back(flight: FlightStatus) -> None:
         dead_letters=U32,
         evidence_dropped=U32,
         reconnects=U32,
+        events_dropped=U32,
     )
 )
 def test_a_status_comes_back_whole(status: Status) -> None:
@@ -206,6 +210,23 @@ def test_counts_saturate_in_a_status() -> None:
     """A counter beyond 32 bits does not silence the drone."""
     payload = encode_status(Status(StatusState.ONLINE, 1, lost=2**40))
     assert decode_status(open_envelope(payload).body, 1).lost == 2**32 - 1
+
+
+def test_a_status_of_one_model_that_lost_nothing_has_the_bytes_it_always_had() -> None:
+    """What came later costs a status nothing where there is nothing to tell."""
+    flight = FlightStatus(version="0.1", model_hash=b"modelsha", alerts=2)
+    assert flight_status_bytes(flight).hex() == (
+        "a60163302e310248" + b"modelsha".hex() + "04000500" + "08020900"
+    )
+
+
+def test_models_of_other_cameras_are_hashes_and_not_too_many() -> None:
+    """A status is small, whatever a drone claims to carry."""
+    many = flight_status_bytes(FlightStatus(other_models=(b"modelsha",) * 99))
+    assert len(flight_status_from_bytes(many).other_models) == 15
+    for wrong in ([b"short"], ["modelsha"], 7, [b"modelsha"] * 16):
+        with pytest.raises(ProtocolError, match="other model"):
+            flight_status_from_bytes(encode_item({14: wrong}))
 
 
 def test_a_picture_comes_back_and_others_are_refused() -> None:
