@@ -27,6 +27,7 @@ else:
 
 _HEADER = re.compile(r"^\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(#.*)?$")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_\-\"'.]+)\s*=")
+_RELOADABLE = ("rule", "zone")
 _MAX_BYTES = 1_000_000  # a config is a page of text; more is the wrong file
 
 
@@ -36,7 +37,7 @@ class Settings:
 
     patrol: PatrolConfig
     path: Path
-    config_hash: bytes  # first 8 bytes of the SHA-256 of the file
+    config_hash: bytes  # 8 bytes: of the SHA-256 of the file; see `reloaded` for the exception
 
 
 def read_settings(path: Path) -> Settings:
@@ -58,7 +59,7 @@ def read_settings(path: Path) -> Settings:
     return Settings(
         patrol=_with_absolute_paths(patrol, base),
         path=path,
-        config_hash=hashlib.sha256(text.encode()).digest()[:8],
+        config_hash=_hash8(text),
     )
 
 
@@ -69,12 +70,29 @@ def read_patrol(path: Path) -> PatrolConfig:
 
 def restart_needed(old: PatrolConfig, new: PatrolConfig) -> list[str]:
     """Name the tables that changed and cannot be taken over while flying."""
-    reloadable = {"rule", "zone"}
     return [
         name
         for name in PatrolConfig.model_fields
-        if name not in reloadable and getattr(old, name) != getattr(new, name)
+        if name not in _RELOADABLE and getattr(old, name) != getattr(new, name)
     ]
+
+
+def reloaded(flying: Settings, fresh: Settings) -> Settings:
+    """Take over what can be taken over while flying: rules and zones.
+
+    The hash is that of the fresh file where all of it flies now.  Where parts of it need a
+    restart, no file holds what flies: then it is the hash of the values themselves, so that two
+    alerts with one hash were always made by one config.
+    """
+    taken = {name: getattr(fresh.patrol, name) for name in _RELOADABLE}
+    patrol = flying.patrol.model_copy(update=taken)
+    is_whole = patrol == fresh.patrol
+    config_hash = fresh.config_hash if is_whole else _hash8(patrol.model_dump_json())
+    return Settings(patrol, flying.path, config_hash)
+
+
+def _hash8(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:8]
 
 
 def json_schema() -> str:

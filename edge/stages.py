@@ -43,7 +43,7 @@ from edge.report.compose import AlertContext, compose_alert
 from edge.report.evidence import EvidenceKeeper, EvidenceRef
 from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
-from edge.settings import Settings, read_settings, restart_needed
+from edge.settings import Settings, read_settings, reloaded, restart_needed
 from edge.vision.detector import OnnxDetector
 from edge.vision.manifest import read_manifest
 
@@ -221,9 +221,8 @@ class Stages:
         district = self._district
         try:
             fresh = read_settings(self.settings.path)
-            patrol = self.settings.patrol.model_copy(
-                update={"rule": fresh.patrol.rule, "zone": fresh.patrol.zone}
-            )
+            taken = reloaded(self.settings, fresh)
+            patrol = taken.patrol
             # Also before the first pose: what cannot be read must be refused now, not then.
             book = rule_book(patrol, None if district is None else district.plane)
             refuse_unknown_labels(patrol, (one.labels for one in self.detectors.values()))
@@ -232,11 +231,11 @@ class Stages:
             return
         if late := restart_needed(self.settings.patrol, fresh.patrol):
             log.warning("reload_partial restart_needed=%s", ",".join(late))
-        self.settings = Settings(patrol, self.settings.path, fresh.config_hash)
+        self.settings = taken
         _lower_to_rules(self.detectors.values(), patrol)
         if district is not None:
             district.reload(patrol, book)
-        log.info("reloaded config_hash=%s", fresh.config_hash.hex())
+        log.info("reloaded config_hash=%s", taken.config_hash.hex())
 
     def _new_incident_id(self) -> bytes:
         """Make a UUID of version 7 (RFC 9562): milliseconds first, so that ids sort by time."""

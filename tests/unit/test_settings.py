@@ -10,7 +10,7 @@ import pytest
 
 from edge.config import PatrolConfig
 from edge.errors import ConfigError
-from edge.settings import json_schema, line_of, read_settings, restart_needed
+from edge.settings import json_schema, line_of, read_settings, reloaded, restart_needed
 
 try:
     import tomllib
@@ -146,6 +146,21 @@ def test_only_rules_and_zones_reload(tmp_path: Path) -> None:
     assert restart_needed(old, new) == []
     moved = read_settings(write(tmp_path, GOOD + "\n[mqtt]\nport = 1\n")).patrol
     assert restart_needed(old, moved) == ["mqtt"]
+
+
+def test_after_a_reload_the_hash_is_that_of_what_flies(tmp_path: Path) -> None:
+    """A file that is taken over whole gives its hash; one of which a part must wait does not."""
+    start = read_settings(write(tmp_path, GOOD))
+    rules = read_settings(write(tmp_path, GOOD.replace("0.5", "0.6")))
+    assert reloaded(start, rules) == rules
+    moved_text = GOOD.replace("0.5", "0.6") + "\n[mqtt]\nport = 1\n"
+    moved = read_settings(write(tmp_path, moved_text))
+    partial = reloaded(start, moved)
+    assert partial.patrol == rules.patrol  # the broker needs a restart
+    assert len({s.config_hash for s in (start, rules, moved, partial)}) == 4
+    edited = read_settings(write(tmp_path, moved_text + "# the same values\n"))
+    assert reloaded(partial, edited) == partial
+    assert reloaded(partial, start) == start  # and all is as it was
 
 
 def test_the_hash_changes_with_the_text(tmp_path: Path) -> None:
