@@ -84,8 +84,8 @@ void main() {
     float lit = lit_share();
     vec3 light = sky_rgb * (0.62 + 0.38 * n.z) + sun_rgb * (max(dot(n, sun), 0.0) * lit);
     vec3 c = base * base * light;
-    vec2 ripple = (vec2(near.a, wide.a) - 0.5) * (1.0 - dry) * vec2(0.22, 0.16)
-                + (vec2(near.r, wide.r) - 0.5) * 0.05;
+    vec2 ripple = (vec2(wide.a, wide.g) - 0.5) * (1.0 - dry) * 0.2
+                + (vec2(near.r, wide.r) - 0.5) * 0.07;
     vec3 wave = normalize(vec3(ripple, 1.0));
     float away = 1.0 - max(dot(wave, to_eye), 0.0);
     float fresnel = 0.03 + 0.6 * away * away * away * away;
@@ -93,7 +93,7 @@ void main() {
     spark *= spark; spark *= spark; spark *= spark; spark *= spark; spark *= spark; spark *= spark;
     vec3 mirror = mix(haze_rgb, sky_rgb, 0.5) * 1.2;
     float gloss = max(1.0 - dry, puddle);
-    c = mix(c, mix(c, mirror, fresnel) + sun_rgb * (lit * spark * 0.6), gloss);
+    c = mix(c, mix(c, mirror, fresnel) + sun_rgb * (lit * spark * 0.35), gloss);
     c += dry * wet * (1.0 - green) * 0.25 * fresnel * mirror;
     colour = as_seen(c, distance_m);
 }

@@ -1,8 +1,13 @@
-"""Families of districts: which kind of town a seed draws.  Training and demo never share one."""
+"""Families of districts: which kind of town a seed draws, and the season it is drawn in.
+
+Training and exam never share a family.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 Rgb = tuple[int, int, int]
 
@@ -27,7 +32,14 @@ class Family:
     asphalt_rgb: Rgb
     water_rgb: Rgb
     trees_per_ha: float
+    yards: dict[str, float] = field(default_factory=lambda: dict(_YARDS))  # surface -> weight
+    river_m: tuple[float, float] = (14.0, 30.0)  # range of its width
+    canal: float = 0.3  # how often the river is a straight canal with walled banks
+    ponds: float = 0.04  # share of the lots that hold a pond
+    look: str = "common"  # which patterns its roofs and walls wear
 
+
+_YARDS = {"concrete": 4.0, "asphalt": 1.6, "brick": 1.2, "gravel": 1.6, "soil": 0.8, "grass": 1.4}
 
 _GREYS: tuple[Rgb, ...] = ((168, 165, 160), (190, 186, 178), (140, 138, 136))
 _REDS: tuple[Rgb, ...] = ((172, 82, 58), (150, 70, 52), (186, 104, 76), (122, 66, 54))
@@ -117,5 +129,86 @@ FAMILIES = {
             (78, 98, 88),
             34,
         ),
+        Family(
+            "harbour",
+            (70, 104),
+            38,
+            (9.0, 13.0),
+            {"hall": 3.0, "yard": 2.6, "containers": 2.0, "block": 1.0, "row": 0.8, "parking": 1.0},
+            (2, 5),
+            ((118, 62, 50), (96, 98, 100), (152, 150, 146), (84, 74, 70)),
+            ((146, 78, 60), (168, 104, 80), (188, 176, 158), (120, 68, 56)),
+            (104, 112, 76),
+            (136, 124, 106),
+            (150, 146, 140),
+            (78, 78, 80),
+            (46, 72, 78),
+            9,
+            {"concrete": 4.0, "asphalt": 2.4, "setts": 2.6, "gravel": 1.4},
+            (38.0, 58.0),
+            1.0,
+            0.0,
+            "brick",
+        ),
+        Family(
+            "terraces",
+            (46, 66),
+            19,
+            (5.0, 7.5),
+            {"row": 4.0, "orchard": 2.2, "field": 1.6, "yard": 1.6, "park": 0.7, "house": 0.6},
+            (1, 3),
+            ((196, 122, 84), (178, 96, 66), (204, 146, 104), (150, 128, 112)),
+            ((236, 226, 204), (226, 198, 160), (214, 182, 150), (240, 236, 228)),
+            (112, 118, 62),
+            (168, 124, 84),
+            (196, 182, 158),
+            (116, 112, 106),
+            (92, 104, 80),
+            22,
+            {"concrete": 1.6, "brick": 2.4, "setts": 1.6, "soil": 1.6, "gravel": 1.2, "grass": 1.0},
+            (13.0, 19.0),
+            0.8,
+            0.1,
+            "pantile",
+        ),
     )
 }
+
+# Season -> weight, the colour that growth turns to, how far it turns.
+_SEASONS: dict[str, tuple[float, Rgb, tuple[float, float]]] = {
+    "summer": (0.34, (86, 112, 52), (0.0, 0.3)),
+    "fresh": (0.2, (104, 142, 56), (0.2, 0.6)),
+    "drought": (0.2, (174, 156, 104), (0.25, 0.75)),
+    "autumn": (0.14, (146, 120, 66), (0.2, 0.55)),
+    "winter": (0.12, (134, 124, 98), (0.4, 0.8)),
+}
+_SOILS: tuple[Rgb, ...] = ((170, 106, 80), (140, 128, 112), (98, 80, 64), (182, 154, 112))
+_WATERS: tuple[Rgb, ...] = ((48, 92, 70), (122, 108, 80), (40, 58, 70), (90, 112, 114))
+
+
+def _towards(rgb: Rgb, other: Rgb, share: float) -> Rgb:
+    mixed = [round(a + (b - a) * share) for a, b in zip(rgb, other, strict=True)]
+    return mixed[0], mixed[1], mixed[2]
+
+
+def _scaled(rgb: Rgb, gain: float) -> Rgb:
+    lifted = [min(235, round(c * gain)) for c in rgb]
+    return lifted[0], lifted[1], lifted[2]
+
+
+def in_season(rng: np.random.Generator, family: Family) -> Family:
+    """Draw a season, a soil, a water and a wear of the roads, and return the family in them."""
+    weights = np.array([season[0] for season in _SEASONS.values()])
+    name = str(rng.choice(list(_SEASONS), p=weights / weights.sum()))
+    _, turned, reach = _SEASONS[name]
+    soil = _SOILS[int(rng.integers(len(_SOILS)))]
+    water = _WATERS[int(rng.integers(len(_WATERS)))]
+    return replace(
+        family,
+        grass_rgb=_towards(family.grass_rgb, turned, float(rng.uniform(*reach))),
+        soil_rgb=_towards(family.soil_rgb, soil, float(rng.uniform(0, 0.8))),
+        water_rgb=_towards(family.water_rgb, water, float(rng.uniform(0, 0.7))),
+        asphalt_rgb=_scaled(family.asphalt_rgb, float(rng.uniform(0.72, 1.45))),
+        paving_rgb=_scaled(family.paving_rgb, float(rng.uniform(0.82, 1.1))),
+        trees_per_ha=family.trees_per_ha * float(rng.uniform(0.6, 1.5)),
+    )

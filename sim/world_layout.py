@@ -25,6 +25,7 @@ class River:
     phase_rad: float
     width_m: float
     flows_north: bool
+    is_canal: bool = False  # walled banks, no meadow beside the water
 
     def centre_m(self, north_m: NDArray[np.floating] | float) -> NDArray[np.float64]:
         """Return how far east the middle of the river is, at each northing."""
@@ -129,17 +130,35 @@ def _touches_river(river: River, lot: tuple[float, float, float, float]) -> bool
     return inside or min(near) < BANK_M + 1.0
 
 
-def plan(rng: np.random.Generator, family: Family) -> Layout:
-    """Draw the plan of a district."""
+def _river(rng: np.random.Generator, family: Family) -> River:
     side = 1 if rng.random() < 0.5 else -1
-    river = River(
+    is_canal = bool(rng.random() < family.canal)
+    return River(
         east_m=side * float(rng.uniform(15, 80)),
-        swing_m=float(rng.uniform(4, 13)),
+        swing_m=float(rng.uniform(0.0, 1.0) if is_canal else rng.uniform(4, 13)),
         wave_m=float(rng.uniform(240, 420)),
         phase_rad=float(rng.uniform(0, 6.28)),
-        width_m=float(rng.uniform(17, 27)),
+        width_m=float(rng.uniform(*family.river_m)),
         flows_north=bool(rng.random() < 0.5),
+        is_canal=is_canal,
     )
+
+
+def pond_outline(lot: Lot) -> NDArray[np.float64]:
+    """Return the water's edge of a lot with a pond, shape (48, 2), counter-clockwise."""
+    foot = lot.foot
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    phase = foot.east_m + 1.7 * foot.north_m  # its shape hangs on where it is, and on no generator
+    lumpy = 0.8 + 0.1 * np.sin(2 * angles + phase) + 0.06 * np.sin(5 * angles + 2 * phase)
+    half = np.array([foot.length_m, foot.width_m]) / 2 - 2.0
+    return foot.place(
+        np.column_stack([lumpy * np.cos(angles) * half[0], lumpy * np.sin(angles) * half[1]])
+    )
+
+
+def plan(rng: np.random.Generator, family: Family) -> Layout:
+    """Draw the plan of a district."""
+    river = _river(rng, family)
     streets = _streets(rng, family, river)
     kinds = list(family.shares)
     weights = np.array([family.shares[k] for k in kinds])
@@ -149,6 +168,8 @@ def plan(rng: np.random.Generator, family: Family) -> Layout:
             for lot in _split(rng, (west, south, east, north), family.lot_m):
                 if not _touches_river(river, lot):
                     kind = str(rng.choice(kinds, p=weights / weights.sum()))
+                    if rng.random() < family.ponds and min(lot[2] - lot[0], lot[3] - lot[1]) > 14:
+                        kind = "pond"
                     foot = Footprint(
                         (lot[0] + lot[2]) / 2,
                         (lot[1] + lot[3]) / 2,
