@@ -31,6 +31,7 @@ from sim.truth_files import TruthLog
 from sim.vehicle import BOOT_BEFORE_START_S, COMPONENT_ID, SYSTEM_ID, Vehicle
 from sim.vehicle_mount import MountKind
 from sim.world import District
+from sim.world_terrain import FLAT, Terrain
 
 ImageArray = NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # frames done, frames in all
@@ -237,10 +238,18 @@ def mount_text(scenario: Scenario) -> str:
     )
 
 
-def vehicle_of(scenario: Scenario, seed: int) -> Vehicle:
-    """Build the vehicle that flies a scenario."""
+def vehicle_of(scenario: Scenario, seed: int, terrain: Terrain = FLAT) -> Vehicle:
+    """Build the vehicle that flies a scenario; its home is the ground of its first corner."""
     start_us = round(scenario.start_utc.timestamp() * 1e6)
-    return Vehicle(scenario.plan(), scenario.knobs(), scenario.place(), seed, start_us)
+    east_m, north_m = scenario.flight.start_east_m, scenario.flight.start_north_m
+    home_up_m = float(terrain.up_m(np.array(east_m), np.array(north_m)))
+    return Vehicle(scenario.plan(home_up_m), scenario.knobs(), scenario.place(), seed, start_us)
+
+
+def district_of(scenario: Scenario, seed: int) -> District:
+    """Draw the district of a scenario."""
+    world = scenario.world
+    return District.from_seed(seed, world.family, world.placed(), world.relief_m)
 
 
 def recorded_faults(scenario: Scenario, vehicle: Vehicle) -> Timeline:
@@ -291,9 +300,9 @@ def record(
         ScenarioError: A fault cannot be recorded.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    vehicle = vehicle_of(scenario, seed)
+    district = district_of(scenario, seed)
+    vehicle = vehicle_of(scenario, seed, district.terrain)
     faults = recorded_faults(scenario, vehicle) if with_faults else Timeline()
-    district = District.from_seed(seed, scenario.world.family, scenario.world.placed())
     renderer = Renderer(district, scenario.camera_model())
     truth = TruthLog(district, scenario.place(), renderer.camera)
     exposure = exposure_of(scenario, vehicle, renderer)

@@ -28,6 +28,7 @@ from sim.world import DEFAULT_COUNTS
 from sim.world_distractors import DISTRACTORS
 from sim.world_families import FAMILIES
 from sim.world_layout import HALF_M
+from sim.world_terrain import MOST_RELIEF_M
 from sim.world_violations import VIOLATIONS
 
 if sys.version_info >= (3, 11):
@@ -49,6 +50,10 @@ class WorldTable(_Table):
     family: str
     counts: dict[str, int] = Field(default_factory=lambda: dict(DEFAULT_COUNTS))
     violations: bool = Field(True, description="false: nothing that asks for an alert")
+
+    relief_m: float = Field(
+        0.0, ge=0, le=MOST_RELIEF_M, description="from the lowest to the highest ground"
+    )
 
     @field_validator("family")
     @classmethod
@@ -198,8 +203,8 @@ class Scenario(_Table):
         """Return the noise knobs.  Raises ValueError for an unknown preset or knob."""
         return knobs(self.noise.preset, dict(self.noise.model_extra or {}))
 
-    def plan(self) -> FlightPlan:
-        """Return the pattern as the vehicle flies it."""
+    def plan(self, home_up_m: float = 0.0) -> FlightPlan:
+        """Return the pattern as the vehicle flies it from a home of some height."""
         flight = self.flight
         return FlightPlan(
             (flight.start_east_m, flight.start_north_m),
@@ -211,6 +216,7 @@ class Scenario(_Table):
             flight.speed_mps,
             flight.gimbal_pitch_deg,
             self.camera.mount,
+            home_up_m,
         )
 
     def place(self) -> Origin:
