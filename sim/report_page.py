@@ -78,7 +78,7 @@ def _head(result: ScoreResult, order: PageOrder) -> str:
     models = ", ".join(f"{one['name']} {one['hash']}" for one in plain["models"])
     on = machine()
     facts = [
-        f"{len(result.flights)} flights, {result.whole.flight_h * 60:.1f} minutes, "
+        f"flights: {len(result.flights)}, {result.whole.flight_h * 60:.1f} minutes, "
         f"{plain['frames']} frames, {plain['inferences']} inferences",
         f"model {models}; config {', '.join(plain['config_hashes']) or 'none'}",
         f"Skywhistle {__version__} on {on['machine']}, ONNX Runtime {on['onnxruntime']}, "
@@ -94,11 +94,11 @@ def _gate(verdicts: Sequence[Verdict]) -> str:
         return ""
     failed = [one for one in verdicts if one.has_failed]
     word = f"The gate failed: {len(failed)} of {len(verdicts)}" if failed else "The gate passed"
-    rows = "".join(
-        f"<li class={'bad' if one.has_failed else 'good'}>{escape(one.text)}</li>"
-        for one in sorted(verdicts, key=lambda one: not one.has_failed)
-    )
-    return f'<div class="gate {"bad" if failed else "good"}"><b>{word}</b><ul>{rows}</ul></div>'
+    passed = [one for one in verdicts if not one.has_failed]
+    rows = f"<ul>{''.join(f'<li>{escape(one.text)}</li>' for one in failed)}</ul>"
+    rest = "".join(f"<li>{escape(one.text)}</li>" for one in passed)
+    rest = f"<details><summary>{len(passed)} tests passed</summary><ul>{rest}</ul></details>"
+    return f'<div class="gate {"bad" if failed else "good"}"><b>{word}</b>{rows}{rest}</div>'
 
 
 _FIGURE_WORDS = (
@@ -109,7 +109,7 @@ _FIGURE_WORDS = (
     ("duplicates_per_100", "duplicates per 100 alerts", "{:.1f}"),
     ("geotag_median_m", "geotag error, median, m", "{:.2f}"),
     ("geotag_p90_m", "geotag error, 90 %, m", "{:.2f}"),
-    ("ellipse_hit_rate", f"truth in the {ELLIPSE_PROBABILITY:.0%} ellipse", "{:.3f}"),
+    ("ellipse_hit_rate", f"truth in the {100 * ELLIPSE_PROBABILITY:.0f} % ellipse", "{:.3f}"),
 )
 
 
@@ -320,7 +320,7 @@ th{font-size:12.5px;color:#4a5563;font-weight:600}
 th:first-child,td:first-child,td.text{text-align:left}
 figure{margin:0}img{max-width:100%;display:block}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(480px,1fr));gap:22px}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(270px,1fr));gap:16px}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(340px,1fr));gap:16px}
 .cards img{border-radius:4px;width:100%}.maps{display:grid;gap:20px}
 .gate{border-radius:8px;padding:10px 18px;margin:16px 0;background:#e7f4ea;border:1px solid #9bcfa8}
 .gate.bad{background:#fdeaea;border-color:#e4a3a3}.gate ul{margin:6px 0;padding-left:20px}

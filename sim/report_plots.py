@@ -37,6 +37,34 @@ class Plot:
     svg: bytes
 
 
+# Title, and what it says.
+_BY_CLASS = (
+    "Recall and precision by class",
+    "Bars: the share. Lines: what chance leaves open with so few.",
+)
+_ERROR = (
+    "Geotag error",
+    "Share of right alerts whose place is at most so far from the truth's.",
+)
+_HONESTY = (
+    "Honesty of the ellipses",
+    "How often the truth lies in the ellipse scaled to a probability. On the line: honest; below "
+    "it: the ellipses are too small.",
+)
+_CAUSES = (
+    "False alarms by cause",
+    "What lies within the match distance of the alert; colour: the class that was told.",
+)
+_SHOWN = (
+    "Found, by how long it was shown",
+    "Violations by the number of frames in which they could be seen.",
+)
+_WAITS = (
+    "From first shown to the alert",
+    "Flight time until the alert is stored; below 0 s: before most of the thing was in view.",
+)
+
+
 def draw_plots(result: ScoreResult, sigmas: float) -> list[Plot]:
     """Draw every plot that the result has figures for.
 
@@ -49,48 +77,25 @@ def draw_plots(result: ScoreResult, sigmas: float) -> list[Plot]:
     """
     matches = [m for flight in result.flights.values() for m in flight.score.matches]
     right = [m for m in matches if m.truth is not None and not m.is_duplicate]
-    plots = [
-        Plot(
-            "Recall and precision by class",
-            "Bars: the share. Lines: what chance leaves open with so few.",
-            _svg(lambda axes: _by_class(axes, result, sigmas), high=0.62 * len(result.by_class)),
-        )
+    waits_s = [s for flight in result.flights.values() for s in flight.to_alert_s]
+    whole = result.whole
+    wanted = (
+        (bool(result.by_class), _BY_CLASS, lambda axes: _by_class(axes, result, sigmas)),
+        (bool(right), _ERROR, lambda axes: _errors(axes, right)),
+        (bool(right), _HONESTY, lambda axes: _honesty(axes, right)),
+        (whole.false_alarms > 0, _CAUSES, lambda axes: _causes(axes, result)),
+        (whole.truths > 0, _SHOWN, lambda axes: _by_shown(axes, result)),
+        (bool(waits_s), _WAITS, lambda axes: _waits(axes, waits_s)),
+    )
+    rows = {_BY_CLASS: 0.62 * len(result.by_class), _CAUSES: 0.45 * len(whole.causes)}
+    return [
+        Plot(*words, _svg(draw, rows.get(words, 0.0)))
+        for is_there, words, draw in wanted
+        if is_there
     ]
-    if right:
-        plots.append(Plot(
-            "Geotag error",
-            "Share of right alerts whose place is at most so far from the truth's.",
-            _svg(lambda axes: _errors(axes, right)),
-        ))  # fmt: skip
-        plots.append(Plot(
-            "Honesty of the ellipses",
-            "How often the truth lies in the ellipse scaled to a probability. On the line: honest; "
-            "below it: the ellipses are too small.",
-            _svg(lambda axes: _honesty(axes, right)),
-        ))  # fmt: skip
-    if result.whole.false_alarms:
-        plots.append(Plot(
-            "False alarms by cause",
-            "What lies within the match distance of the alert; colour: the class that was told.",
-            _svg(lambda axes: _causes(axes, result), high=0.45 * len(result.whole.causes)),
-        ))  # fmt: skip
-    if result.whole.truths:
-        plots.append(Plot(
-            "Found, by how long it was shown",
-            "Things by the number of frames in which they could be seen.",
-            _svg(lambda axes: _by_shown(axes, result)),
-        ))  # fmt: skip
-    if waits := [s for flight in result.flights.values() for s in flight.to_alert_s]:
-        plots.append(Plot(
-            "From first shown to the alert",
-            "Flight time until the alert is stored; below 0 s: before most of the thing was in "
-            "view.",
-            _svg(lambda axes: _waits(axes, waits)),
-        ))  # fmt: skip
-    return plots
 
 
-def _svg(draw: Callable[[Axes], None], high: float = 0.0) -> bytes:
+def _svg(draw: Callable[[Axes], None], high: float) -> bytes:
     try:
         import matplotlib as mpl
         from matplotlib.backends.backend_svg import FigureCanvasSVG

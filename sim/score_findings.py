@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 
 from edge.records import Alert, Xyxy
 from sim.score import Match, Score, Truth, TruthThing, distance_to_outline_m
@@ -59,7 +60,11 @@ class Finding:
 
 
 def find_out(
-    scored: Score, truth: Truth, alerts: Mapping[str, Alert], looks: FlightLooks
+    scored: Score,
+    truth: Truth,
+    alerts: Mapping[str, Alert],
+    looks: FlightLooks,
+    asked: Callable[[str], str],
 ) -> list[Finding]:
     """List misses, then false alarms, then duplicates.
 
@@ -68,9 +73,10 @@ def find_out(
         truth: What was there.
         alerts: By incident id, hexadecimal.
         looks: What the detector said, frame by frame.
+        asked: Says in a few words what a class takes to become an alert.
     """
     by_frame = looks.by_frame()
-    found = [_miss(thing, looks, by_frame) for thing in scored.missed]
+    found = [_miss(t, looks, by_frame, asked(t.label)) for t in scored.missed]
     wrong = [m for m in scored.matches if m.truth is None]
     double = [m for m in scored.matches if m.is_duplicate]
     for match in [*wrong, *double]:
@@ -78,14 +84,16 @@ def find_out(
     return found
 
 
-def _miss(thing: TruthThing, looks: FlightLooks, by_frame: Mapping[int, LookLine]) -> Finding:
+def _miss(
+    thing: TruthThing, looks: FlightLooks, by_frame: Mapping[int, LookLine], asked: str
+) -> Finding:
     shown = [
         (box, frame)
         for frame, boxes in looks.boxes.items()
         for box in boxes
         if box.truth_id == thing.truth_id
     ]
-    why = [f"shown in {thing.seen_frames} frames", *_what_was_said(thing, shown, by_frame)]
+    why = [f"shown in {thing.seen_frames} frames", *_what_was_said(thing, shown, by_frame), asked]
     best = max(shown, key=lambda pair: (pair[0].visible, _area(pair[0].box_xyxy_px)), default=None)
     if best is None:
         return Finding(FindingKind.MISS, thing.label, thing.truth_id, "", tuple(why))
@@ -119,7 +127,8 @@ def _what_was_said(
     if not shown:
         return ["the flight has no boxes of it"]
     said = [
-        f"boxed as {thing.label} in {len(scores)} frames, best score {max(scores):.2f}"
+        f"boxed as {thing.label} in {len(scores)} frames, scores {median(scores):.2f} in the "
+        f"median, {max(scores):.2f} at best"
         if scores
         else f"never boxed as {thing.label}"
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,9 @@ def _scored(flown: _Flown, order: ScoreOrder) -> FlightScore:
     result, recorded, watch = flown.result, flown.recorded, flown.watch
     alerts = {a.incident_id.hex(): a for a in newest_words(one.alert for one in result.stored)}
     scored = score(map(scored_alert, alerts.values()), flown.truth)
-    findings = find_out(scored, flown.truth, alerts, flown.looks)
+    model = _model_used(result, flown.settings)
+    asked = partial(_asked, flown.settings, model.labels)
+    findings = find_out(scored, flown.truth, alerts, flown.looks, asked)
     drawn = None
     if order.max_pictures:
         findings = add_pictures(open_flight(recorded.folder), findings, order.max_pictures)
@@ -193,7 +196,7 @@ def _scored(flown: _Flown, order: ScoreOrder) -> FlightScore:
         origin=recorded.spec.sim,
         truth=flown.truth,
         score=scored,
-        model=_model_used(result, flown.settings),
+        model=model,
         config_hash=flown.settings.config_hash.hex(),
         config=flown.settings.path.name,
         flight_s=watch.flight_s,
@@ -222,6 +225,18 @@ def _model_used(result: ReplayResult, settings: Settings) -> ModelUsed:
         camera.model.name,
         tuple(detector.labels),
     )
+
+
+def _asked(settings: Settings, known: Sequence[str], label: str) -> str:
+    """Say what the rules ask of a class, or why it can never be told."""
+    if label not in known:
+        return "the model has no such class"
+    rules = [rule for rule in settings.patrol.rule if label in rule.labels]
+    if not rules:
+        return "no rule asks for it"
+    rule = min(rules, key=lambda one: one.threshold)
+    size = f" and {rule.min_size_m:g} m" if rule.min_size_m else ""
+    return f"rule {rule.name} asks for {rule.threshold:g} in {rule.min_looks} looks{size}"
 
 
 def _to_alert_s(

@@ -17,6 +17,8 @@ MAX_PICTURE_BYTES = 36_000
 _AROUND = 1.1  # of the box's longer side, shown on each side of it
 _MIN_SIDE_PX = 200.0  # of what is cut out
 _QUALITIES = (80, 60, 40, 20)
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+_NAMED_SHARE = 0.5  # a box gets its name when this much of it is in the picture
 
 # BGR.  What it is about, what the detector saw, what is truly there.
 ABOUT, SEEN, TRUE, HARMLESS = (40, 40, 235), (0, 210, 255), (90, 200, 60), (200, 200, 200)
@@ -115,12 +117,19 @@ class Cut:
                 box_xyxy_px, (self.left_px, self.top_px, self.left_px, self.top_px), strict=True
             )
         )
+        height, width = self.image_bgr.shape[:2]
+        shown_px = (min(x1, width) - max(x0, 0)) * (min(y1, height) - max(y0, 0))
+        if x0 >= width or y0 >= height or x1 <= 0 or y1 <= 0:
+            return
         cv2.rectangle(self.image_bgr, (x0, y0), (x1, y1), colour, 2 if colour == ABOUT else 1)
-        if text:
-            height, width = self.image_bgr.shape[:2]
-            at = (int(np.clip(x0, 2, width - 60)), int(np.clip(y0 - 4, 11, height - 4)))
+        if text and shown_px >= _NAMED_SHARE * (x1 - x0) * (y1 - y0):
+            (long_px, _), _ = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
+            at = (
+                int(np.clip(x0, 2, max(2, width - long_px - 2))),
+                int(np.clip(y0 - 4 if colour == SEEN else y1 + 12, 12, height - 4)),
+            )
             for ink, thick in (((0, 0, 0), 3), (colour, 1)):
-                cv2.putText(self.image_bgr, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.38, ink, thick)
+                cv2.putText(self.image_bgr, text, at, _FONT, _FONT_SCALE, ink, thick, cv2.LINE_AA)
 
     def webp(self) -> bytes:
         """Return it as WebP of at most `MAX_PICTURE_BYTES`, at the best quality that fits."""

@@ -294,9 +294,9 @@ def _tell(
 
 def _tables(result: ScoreResult, plain: dict[str, Any]) -> Iterator[Table]:
     if result.flights:
-        table = Table(title=f"{len(result.flights)} flights, {plain['frames']} frames")
+        table = Table(title=f"{plain['flights']} flight(s), {plain['frames']} frames")
         for head in ("class", "shown", "found", "recall", "alerts", "false", "double", "precision"):
-            table.add_column(head, justify="left" if head == "class" else "right")
+            table.add_column(head, justify="left" if head == "class" else "right", no_wrap=True)
         for label, one in [*plain["by_class"].items(), ("all", plain)]:
             names = ("truths", "found", "recall", "alerts", "false_alarms", "duplicates")
             table.add_row(label, *(_cell(one[name]) for name in (*names, "precision")))
