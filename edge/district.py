@@ -16,8 +16,9 @@ from edge.patrol.codes import read_event_codes
 from edge.patrol.grid import Grid
 from edge.patrol.incidents import Incidents
 from edge.patrol.rules import RuleBook, Rules
+from edge.patrol.snapshot import NotRestored, Restored
 from edge.patrol.zones import Zones
-from edge.records import Detection, Frame, MonoNs, Pose, Sighting
+from edge.records import Detection, Frame, Incident, MonoNs, Pose, Sighting, UtcTime
 from edge.settings import Settings
 
 INCIDENTS_FILE = "incidents.json"
@@ -31,12 +32,22 @@ class District:
     locators: Mapping[str, Locator]
     rules: Rules
     incidents: Incidents
+    restored: Restored | NotRestored
 
     def locate(
         self, detections: Sequence[Detection], frame: Frame, pose: Pose
     ) -> list[Sighting | Unlocated]:
         """Give each detection its place, or the reason why it has none."""
         return self.locators[frame.camera_id].locate(detections, frame, pose)
+
+    def settle_times(self, utc: Callable[[MonoNs], UtcTime]) -> None:
+        """Learn, as soon as UTC is known, how long ago the earlier flight was."""
+        if isinstance(self.restored, Restored):
+            self.restored.settle(self.incidents, utc(MonoNs(self.restored.mono_ns)))
+
+    def knows_time_of(self, incident: Incident) -> bool:
+        """Say whether the instant of the best look is one in this flight's time."""
+        return not isinstance(self.restored, Restored) or self.restored.knows_time_of(incident)
 
     def reload(self, patrol: PatrolConfig, book: RuleBook) -> None:
         """Fly on with other rules, and with what they say about where a label stands."""
@@ -46,17 +57,17 @@ class District:
 
 
 def open_district(
-    settings: Settings, pose: Pose, utc_ns: int | None, new_id: Callable[[], bytes]
+    settings: Settings, pose: Pose, utc: UtcTime, new_id: Callable[[], bytes]
 ) -> District:
     """Open the district where the first pose is, with the incidents of earlier flights."""
     patrol = settings.patrol
     plane = load_or_create_origin(patrol.state_dir, patrol.district, (pose.lat_deg, pose.lon_deg))
     incidents = Incidents(patrol.association, new_id)
-    snapshot.load(
+    restored = snapshot.load(
         patrol.state_dir / INCIDENTS_FILE,
         incidents,
         pose.mono_ns,
-        utc_ns=utc_ns,
+        utc=utc,
         plane=_name_of(plane),
     )
     return District(
@@ -64,6 +75,7 @@ def open_district(
         locators={camera.id: _locator(camera, patrol, plane) for camera in patrol.camera},
         rules=Rules(rule_book(patrol, plane)),
         incidents=incidents,
+        restored=restored,
     )
 
 

@@ -21,9 +21,9 @@ from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import read_intrinsics
 from edge.geo.locate import Unlocated
 from edge.geo.mount import read_mount
-from edge.geo.plane import LocalPlane
 from edge.health import Health
 from edge.labels import refuse_unknown_labels
+from edge.patrol.snapshot import UNKNOWN_TIME
 from edge.protocol.messages import MessageKind, Stamp, seal
 from edge.records import (
     Alert,
@@ -119,8 +119,8 @@ class Stages:
     def district(self, pose: Pose) -> District:
         """Return the district; the first pose ever may have to say where its origin is."""
         if self._district is None:
-            utc_ns = self.poses.utc(pose.mono_ns).utc_ns
-            self._district = open_district(self.settings, pose, utc_ns, self._new_incident_id)
+            utc = self.poses.utc(pose.mono_ns)
+            self._district = open_district(self.settings, pose, utc, self._new_incident_id)
         return self._district
 
     def admit(self, located: Sequence[Sighting | Unlocated], district: District) -> list[Sighting]:
@@ -154,7 +154,7 @@ class Stages:
             return
         is_stored = False
         try:
-            alert, messages = self._messages(verdict, district.plane)
+            alert, messages = self._messages(verdict, district)
             seqs = self.mailbox.put_all(messages)
             is_stored = True
             self._note_picture(alert)
@@ -191,6 +191,8 @@ class Stages:
 
     def housekeep(self, mono_ns: MonoNs) -> None:
         """Keep the incidents on disk, so that a restart in the air repeats no alert."""
+        if self._district is not None:
+            self._district.settle_times(self.poses.utc)
         if mono_ns - self._saved_ns >= _SAVE_EVERY_NS:
             self.save(mono_ns)
 
@@ -244,17 +246,19 @@ class Stages:
         value = value & ~(0xF << 76) | 0x7 << 76
         return (value & ~(0x3 << 62) | 0x2 << 62).to_bytes(16, "big")
 
-    def _messages(self, verdict: Verdict, plane: LocalPlane) -> tuple[Alert, list[Outgoing]]:
+    def _messages(self, verdict: Verdict, district: District) -> tuple[Alert, list[Outgoing]]:
         incident = verdict.incident
         picture = self.evidence.store(incident.incident_id)
-        lat_deg, lon_deg = plane.geodetic_from_enu(incident.east_m, incident.north_m)
+        is_timed = district.knows_time_of(incident)
+        utc = self.poses.utc(incident.best.captured_mono_ns) if is_timed else UNKNOWN_TIME
+        lat_deg, lon_deg = district.plane.geodetic_from_enu(incident.east_m, incident.north_m)
         alert = compose_alert(
             verdict,
             AlertContext(
                 lat_deg=lat_deg,
                 lon_deg=lon_deg,
                 ellipse=ellipse_from_covariance(incident.covariance),
-                time=self.poses.utc(incident.best.captured_mono_ns),
+                time=utc,
                 frame_size_px=self._frame_size_px(incident.best),
                 model_hash=self._model_hash(incident.best.camera_id),
                 config_hash=self.settings.config_hash,

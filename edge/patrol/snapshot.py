@@ -1,8 +1,9 @@
 """What a restarted flight must know, so that it does not raise the same incident as new.
 
 Only incidents the rules have confirmed are kept.  Monotonic time does not survive a reboot, so
-ages are stored; where UTC is known at both ends, the time in between is added to them.  What is
-restored begins another pass with its next look.
+ages are stored; where UTC is known at both ends, the time in between is added to them, as soon as
+it is known and again when it is known better.  What is restored begins another pass with its next
+look.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from edge.patrol.extent import Extent, Point
 from edge.patrol.incidents import Incidents
 from edge.patrol.passes import Settled
 from edge.patrol.told import Told
-from edge.records import IncidentState, MonoNs, Sighting
+from edge.records import Incident, IncidentState, MonoNs, Sighting, TimeQuality, UtcTime
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 MAX_FILE_BYTES = 256 * 1024 * 1024
+UNKNOWN_TIME = UtcTime(None, TimeQuality.NONE)
 
 
 class NotRestored(Enum):
@@ -73,6 +75,67 @@ class Saved:
     dossiers: tuple[SavedDossier, ...]
 
 
+@dataclass(slots=True)
+class _Earlier:
+    """What of an incident is still as the earlier flight left it."""
+
+    looks: int
+    best: Sighting
+    told: Told | None
+
+    def move_back(self, dossier: Dossier, by_ns: int) -> None:
+        """Set the instants of the earlier flight back; this flight's own stay."""
+        dossier.first_mono_ns -= by_ns
+        if dossier.looks == self.looks:
+            dossier.last_mono_ns -= by_ns
+        if dossier.best is self.best:
+            captured_mono_ns = MonoNs(self.best.captured_mono_ns - by_ns)
+            self.best = replace(self.best, captured_mono_ns=captured_mono_ns)
+            dossier.restore_view(self.best, dossier.extent)
+        told = dossier.told
+        if told is not None and told is self.told:
+            told = self.told = replace(told, mono_ns=told.mono_ns - by_ns)
+        dossier.change(dossier.state, dossier.revision, told)
+
+
+@dataclass(slots=True)
+class Restored:
+    """What an earlier flight left, and how long ago that was as far as anyone knows yet."""
+
+    mono_ns: int  # when it was restored
+    saved_utc_ns: int | None
+    earlier: dict[bytes, _Earlier]
+    away_ns: int = 0  # already counted
+    quality: TimeQuality = TimeQuality.NONE  # of the UTC that `away_ns` was learnt from
+
+    @property
+    def n(self) -> int:
+        """How many incidents."""
+        return len(self.earlier)
+
+    def settle(self, incidents: Incidents, utc: UtcTime) -> None:
+        """Set the instants of the earlier flight right, where their time is known better now.
+
+        Args:
+            incidents: Where they are.
+            utc: Of `mono_ns`.
+        """
+        if utc.utc_ns is None or self.saved_utc_ns is None or utc.quality <= self.quality:
+            return
+        away_ns = max(utc.utc_ns - self.saved_utc_ns, 0)
+        by_ns, self.away_ns, self.quality = away_ns - self.away_ns, away_ns, utc.quality
+        for incident_id, earlier in self.earlier.items():
+            dossier = incidents.dossier(incident_id)
+            if dossier is not None:
+                earlier.move_back(dossier, by_ns)
+
+    def knows_time_of(self, incident: Incident) -> bool:
+        """Say whether the best look is this flight's, or it is known when the earlier was."""
+        earlier = self.earlier.get(incident.incident_id)
+        is_earlier = earlier is not None and earlier.best is incident.best
+        return not is_earlier or self.quality is not TimeQuality.NONE
+
+
 _FILE: TypeAdapter[Saved] = TypeAdapter(Saved)
 
 
@@ -115,12 +178,24 @@ def save(
 
 
 def load(
-    path: Path, incidents: Incidents, mono_ns: int, *, utc_ns: int | None = None, plane: str = ""
-) -> int | NotRestored:
+    path: Path,
+    incidents: Incidents,
+    mono_ns: int,
+    *,
+    utc: UtcTime = UNKNOWN_TIME,
+    plane: str = "",
+) -> Restored | NotRestored:
     """Take the incidents of an earlier flight into `incidents`.
 
+    Args:
+        path: The file.
+        incidents: Where they go.
+        mono_ns: Now.
+        utc: Of now; where it is not known yet, or not well, `Restored.settle` takes it later.
+        plane: As at `save`.
+
     Returns:
-        How many there were, or why none could be had; this never stops a flight.
+        What there was, or why nothing could be had; this never stops a flight.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -138,14 +213,15 @@ def load(
         return _moved_aside(path, NotRestored.OTHER_VERSION, f"version {saved.version}")
     if saved.plane != plane:
         return _moved_aside(path, NotRestored.OTHER_PLANE, f"{saved.plane!r}, now {plane!r}")
-    away_ns = max(utc_ns - saved.utc_ns, 0) if utc_ns is not None and saved.utc_ns else 0
-    then_ns = mono_ns - away_ns
     try:
-        dossiers = [_restored(one, then_ns, incidents.association) for one in saved.dossiers]
+        dossiers = [_restored(one, mono_ns, incidents.association) for one in saved.dossiers]
     except (ValueError, ZeroDivisionError) as error:
         return _moved_aside(path, NotRestored.DAMAGED, str(error))
     incidents.adopt(dossiers)
-    return len(dossiers)
+    earlier = {one.incident_id: _Earlier(one.looks, one.best, one.told) for one in dossiers}
+    restored = Restored(mono_ns, saved.utc_ns, earlier)
+    restored.settle(incidents, utc)
+    return restored
 
 
 def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:

@@ -10,10 +10,12 @@ from test_patrol_rules import Flight, rule
 from worlds import FRAME_NS, SECOND_NS, incidents, sighting
 
 from edge.patrol import snapshot
+from edge.patrol.incidents import Incidents
 from edge.patrol.rules import RuleBook, Rules
-from edge.patrol.snapshot import NotRestored
-from edge.records import AlertKind, IncidentState
+from edge.patrol.snapshot import UNKNOWN_TIME, NotRestored, Restored
+from edge.records import AlertKind, IncidentState, TimeQuality, UtcNs, UtcTime
 
+DAY_NS = 86_400 * SECOND_NS
 BOOT_NS = 7 * SECOND_NS  # the next flight's clock begins anew
 
 
@@ -26,11 +28,21 @@ def saved(tmp_path: Path) -> tuple[Path, Flight]:
     return path, flight
 
 
+def restored(path: Path, found: Incidents, utc: UtcTime = UNKNOWN_TIME) -> Restored:
+    loaded = snapshot.load(path, found, BOOT_NS, utc=utc, plane="here")
+    assert isinstance(loaded, Restored)
+    return loaded
+
+
+def gnss(utc_ns: int, quality: TimeQuality = TimeQuality.GNSS) -> UtcTime:
+    return UtcTime(UtcNs(utc_ns), quality)
+
+
 def test_what_is_restored_is_what_was_saved(saved: tuple[Path, Flight]) -> None:
     """All but times and the order of passes survives; tentative incidents do not."""
     path, flight = saved
     found = incidents()
-    assert snapshot.load(path, found, BOOT_NS, plane="here") == 1
+    assert restored(path, found).n == 1
     (before,) = (one for one in flight.found if one.state is not IncidentState.TENTATIVE)
     (after,) = found
     assert after.incident_id == before.incident_id
@@ -72,12 +84,50 @@ def test_no_revision_is_used_twice_however_a_flight_ended(saved: tuple[Path, Fli
 def test_time_away_counts_where_utc_is_known(saved: tuple[Path, Flight]) -> None:
     """Ages grow by the time between the flights."""
     path, flight = saved
-    day_ns = 86_400 * SECOND_NS
-    snapshot.save(path, flight.found, flight.now_ns, utc_ns=day_ns, plane="here")
+    snapshot.save(path, flight.found, flight.now_ns, utc_ns=DAY_NS, plane="here")
     found = incidents()
-    snapshot.load(path, found, BOOT_NS, utc_ns=3 * day_ns, plane="here")
+    restored(path, found, gnss(3 * DAY_NS))
     (after,) = found
-    assert BOOT_NS - after.last_mono_ns == 2 * day_ns
+    assert BOOT_NS - after.last_mono_ns == 2 * DAY_NS
+
+
+def test_time_away_counts_as_soon_as_utc_is_known_and_better_known(
+    saved: tuple[Path, Flight],
+) -> None:
+    """Learnt later, the instants are those that they would be had it been known at once."""
+    path, flight = saved
+    snapshot.save(path, flight.found, flight.now_ns, utc_ns=DAY_NS, plane="here")
+    at_once, later = incidents(), incidents()
+    restored(path, at_once, gnss(3 * DAY_NS))
+    earlier = restored(path, later)
+    assert not any(earlier.knows_time_of(one) for one in later)
+    for utc in (
+        gnss(2 * DAY_NS, TimeQuality.OS_CLOCK),  # a clock that stood still for a day
+        UNKNOWN_TIME,
+        gnss(3 * DAY_NS),
+        gnss(9 * DAY_NS),  # no better known than before: not taken
+    ):
+        earlier.settle(later, utc)
+        assert all(earlier.knows_time_of(one) for one in later)
+    assert list(later) == list(at_once)
+    (told,), (told_later,) = ([one.told for one in all_.dossiers()] for all_ in (at_once, later))
+    assert told == told_later
+
+
+def test_what_this_flight_has_seen_keeps_its_time(saved: tuple[Path, Flight]) -> None:
+    """Only the first look was the earlier flight's; the best and the last are of today."""
+    path, flight = saved
+    snapshot.save(path, flight.found, flight.now_ns, utc_ns=DAY_NS, plane="here")
+    found = incidents()
+    earlier = restored(path, found)
+    now_ns = BOOT_NS + 30 * SECOND_NS
+    found.add([sighting(3, 4)], now_ns)
+    (before,) = found
+    assert earlier.knows_time_of(before)
+    earlier.settle(found, gnss(3 * DAY_NS))
+    (after,) = found
+    assert (after.best, after.last_mono_ns) == (before.best, now_ns)
+    assert before.first_mono_ns - after.first_mono_ns == 2 * DAY_NS
 
 
 def test_saving_again_what_was_restored_loses_nothing(saved: tuple[Path, Flight]) -> None:
@@ -121,7 +171,7 @@ def test_a_state_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
     """An origin in the config writes no file, so nobody else may have made the folder."""
     path = tmp_path / "state" / "incidents.json"
     snapshot.save(path, incidents(), 0, plane="here")
-    assert snapshot.load(path, incidents(), 0, plane="here") == 0
+    assert restored(path, incidents()).n == 0
 
 
 def test_no_snapshot_is_a_first_flight(tmp_path: Path) -> None:
