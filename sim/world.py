@@ -24,9 +24,9 @@ from sim.world_terrain import FLAT, Terrain, drape, draw_terrain, lift_find, lif
 from sim.world_violations import VIOLATIONS
 
 DEFAULT_COUNTS = {
-    "structure": 13,
-    "discharge": 5,
-    "floating_waste": 5,
+    "structure": 12,
+    "discharge": 8,
+    "floating_waste": 8,
     "smoke": 6,
     "waste_pile": 12,
     "bare_soil": 7,
@@ -50,7 +50,7 @@ DEFAULT_COUNTS = {
     "mist": 2,
 }
 _ROOMY = {"bare_soil", "netted_soil", "bare_lot", "ploughed_field", "sports_court"}  # go first
-_CLEARED_BLOCKS = 9  # whole blocks without houses, for sites, fields and courts
+_CLEARED_BLOCKS = 12  # whole blocks without houses, for sites, fields and courts
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class District:
             draw_daylight(rng),
             drape(terrain, site.mesh.rows()),
             np.dstack([ground.rgb, water]),
-            paint_atlas(rng),
+            paint_atlas(rng, home.look),
             tuple(lift_find(terrain, find) for find in finds.found),
             tuple(lift_smoke(terrain, smoke) for smoke in finds.smokes),
             terrain,

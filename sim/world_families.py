@@ -11,6 +11,14 @@ import numpy as np
 
 Rgb = tuple[int, int, int]
 
+_YARDS: dict[str, float] = {
+    "concrete": 4.0,
+    "asphalt": 1.6,
+    "brick": 1.2,
+    "gravel": 1.6,
+    "grass": 1.4,
+}
+
 
 @dataclass(frozen=True)
 class Family:
@@ -38,8 +46,6 @@ class Family:
     ponds: float = 0.04  # share of the lots that hold a pond
     look: str = "common"  # which patterns its roofs and walls wear
 
-
-_YARDS = {"concrete": 4.0, "asphalt": 1.6, "brick": 1.2, "gravel": 1.6, "soil": 0.8, "grass": 1.4}
 
 _GREYS: tuple[Rgb, ...] = ((168, 165, 160), (190, 186, 178), (140, 138, 136))
 _REDS: tuple[Rgb, ...] = ((172, 82, 58), (150, 70, 52), (186, 104, 76), (122, 66, 54))
@@ -165,7 +171,7 @@ FAMILIES = {
             (116, 112, 106),
             (92, 104, 80),
             22,
-            {"concrete": 1.6, "brick": 2.4, "setts": 1.6, "soil": 1.6, "gravel": 1.2, "grass": 1.0},
+            {"concrete": 1.6, "brick": 2.4, "setts": 1.6, "gravel": 1.2, "grass": 1.0},
             (13.0, 19.0),
             0.8,
             0.1,

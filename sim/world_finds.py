@@ -263,15 +263,14 @@ def bank_spot(finds: Finds, length_m: float) -> tuple[float, float] | None:
     site = finds.site
     river, rng = site.layout.river, site.rng
     sign = 1.0 if river.flows_north else -1.0
-    for _ in range(60):
+    bridges = [s.at_m for s in site.layout.streets if s.has_bridge]
+    for _ in range(120):
         north, side = float(rng.uniform(-HALF_M + 30, HALF_M - 30)), float(rng.choice([-1, 1]))
-        steps = north + sign * np.linspace(-3, length_m + 3, 8)
-        bridges = [s.at_m for s in site.layout.streets if s.has_bridge]
+        steps = north + sign * np.linspace(-2, length_m + 2, max(4, int(length_m / 3)))
         clear = all(abs(steps - at).min() > 9 for at in bridges)
         easts = river.centre_m(steps) + side * river.width_m * 0.3
-        if clear and all(
-            site.is_free(float(e), float(n), 4.5) for e, n in zip(easts, steps, strict=True)
-        ):
-            site.taken += [(float(e), float(n), 3.5) for e, n in zip(easts, steps, strict=True)]
+        spots = np.column_stack([easts, steps])
+        if clear and np.abs(steps).max() < HALF_M - 8 and site.all_free(spots, 3.6):
+            site.taken += [(float(e), float(n), 3.2) for e, n in spots]
             return north, side
     return None

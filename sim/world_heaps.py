@@ -54,7 +54,7 @@ def _pieces_on(
 ) -> None:
     """Strew pieces over a heap's surface, samples of which have shape (K, 3)."""
     rng = finds.site.rng
-    count = int(np.clip(len(points) * rng.uniform(0.5, 1.6), 10, 260))
+    count = int(np.clip(len(points) * rng.uniform(0.6, 2.4), 14, 300))
     first, second = points[rng.integers(0, len(points), (2, count))]
     near = np.linalg.norm(first - second, axis=1, keepdims=True) < 3.0
     spots = np.where(near, (first + second) / 2, first)
@@ -73,7 +73,7 @@ def _rubbish(finds: Finds, foot: Footprint) -> tuple[FloatArray, FloatArray]:
     skin = Skin(Layer.RUBBISH, tint_of(tint, rng), float(rng.uniform(2.6, 4.8)))
     high = float(rng.uniform(0.5, min(2.6, size * 0.32)))
     outline, points = heap(finds, foot, high, skin, float(rng.uniform(0.5, 1.1)))
-    _pieces_on(finds, points, (0.15, 1.0), _RUBBISH_RGB)
+    _pieces_on(finds, points, (0.12, 0.85), _RUBBISH_RGB)
     if rng.random() < 0.5:
         _sheets(finds, points)
     if rng.random() < 0.4:

@@ -160,7 +160,7 @@ def _age(patch: Patch, foot: Footprint) -> None:
     if rng.random() < 0.35:
         blots(patch, foot, int(rng.integers(1, 4)), (0.6, 1.8), ((126, 106, 88), 0.8))
     if rng.random() < 0.4:
-        blots(patch, foot, int(rng.integers(2, 9)), (0.8, 2.4), ((206, 190, 168), 0.4))
+        blots(patch, foot, int(rng.integers(2, 9)), (0.6, 1.8), ((206, 190, 168), 0.22))
 
 
 def add_bare_soil(finds: Finds) -> None:

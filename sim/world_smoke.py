@@ -12,7 +12,6 @@ from sim.world_finds import (
     Finds,
     FloatArray,
     Smoke,
-    bank_spot,
     disc,
     free_spot,
 )
@@ -98,19 +97,24 @@ def _record(finds: Finds, find: tuple[str, str], smoke: Smoke) -> None:
 
 
 def add_chimney_steam(finds: Finds) -> None:
-    """Let a chimney on a roof give off steam: white, thin, gone after a few metres, no fire."""
+    """Let a chimney give off steam: white, thin, gone after a few metres, no fire."""
     rng, site = finds.site.rng, finds.site
     roofs = [
         (f, h)
         for f, h in site.flat_roofs
         if max(abs(f.east_m), abs(f.north_m)) < HALF_M - EDGE_M - 6
     ]
-    if not roofs:
-        return
-    under, base = roofs[int(rng.integers(len(roofs)))]
-    local = rng.uniform(-0.35, 0.35, (1, 2)) * [under.length_m, under.width_m]
-    east, north = (float(v) for v in under.place(local)[0])
-    high, bore = float(rng.uniform(1.5, 5.0)), float(rng.uniform(0.25, 0.7))
+    if roofs:
+        under, base = roofs[int(rng.integers(len(roofs)))]
+        local = rng.uniform(-0.35, 0.35, (1, 2)) * [under.length_m, under.width_m]
+        east, north = (float(v) for v in under.place(local)[0])
+        high, bore = float(rng.uniform(1.5, 5.0)), float(rng.uniform(0.25, 0.7))
+    else:  # a boiler house's own, on the ground
+        spot = free_spot(finds, ("yard", "hall", "parking"), 1.2)
+        if spot is None:
+            return
+        (east, north), base = spot, 0.0
+        high, bore = float(rng.uniform(7.0, 13.0)), float(rng.uniform(0.5, 0.9))
     steel = Skin(Layer.PLAIN, ((0.7, 0.7, 0.72), (0.62, 0.4, 0.34))[int(rng.integers(2))], 3.0)
     drum(site.mesh, (east, north), bore, (base, base + high), steel)
     steam = Smoke(
@@ -130,10 +134,7 @@ def add_chimney_steam(finds: Finds) -> None:
 def add_mist(finds: Finds) -> None:
     """Let mist lie over the river: wide, low, thin, without a foot."""
     rng, river = finds.site.rng, finds.site.layout.river
-    spot = bank_spot(finds, 14.0)
-    if spot is None:
-        return
-    north = spot[0]
+    north = float(rng.uniform(-0.75, 0.75)) * HALF_M
     east = float(river.centre_m(north))
     mist = Smoke(
         base_m=(east, north, 4.0),  # lower, the water would cut the puffs in two

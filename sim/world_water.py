@@ -57,6 +57,9 @@ def add_discharge(finds: Finds) -> None:
     rng, river = finds.site.rng, finds.site.layout.river
     length = float(9.0 * (34.0 / 9.0) ** rng.random())
     spot = bank_spot(finds, length)
+    if spot is None:  # a shorter one may still fit
+        length = float(rng.uniform(7.0, 10.0))
+        spot = bank_spot(finds, length)
     if spot is None:
         return
     north, side = spot
@@ -155,7 +158,7 @@ def _drift(rng: np.random.Generator, centre: FloatArray, size: FloatArray) -> Fl
 def add_floating_waste(finds: Finds) -> None:
     """Let a mat of rubbish or scum drift along the quay."""
     rng, river = finds.site.rng, finds.site.layout.river
-    length = float(rng.uniform(4, 15))
+    length = float(3.5 * (15.0 / 3.5) ** rng.random())
     spot = bank_spot(finds, length)
     if spot is None:
         return
@@ -228,13 +231,14 @@ def add_sun_glint(finds: Finds) -> None:
     east = float(river.centre_m(middle)) + side * river.width_m * float(rng.uniform(0.1, 0.25))
     size = np.array([min(length * 0.6, river.width_m * 0.45), length])
     outline = _drift(rng, np.array([east, middle]), size)
-    finds.ground.wash(outline, (206, 214, 216), float(rng.uniform(0.2, 0.45)), 1.2)
-    turn = float(rng.uniform(0, 180))
-    for _ in range(int(size.prod() * 5)):
-        away = np.clip(rng.normal(0, 0.22, 2), -0.48, 0.48) * size
-        col, row = pixels((np.array([east, middle]) + away)[None])[0].tolist()
-        axes = (int(rng.integers(1, 5)), 1)
-        cv2.ellipse(
-            finds.ground.rgb, (col, row), axes, turn + rng.normal(0, 9), 0, 360, (252, 252, 248), -1
-        )
+    finds.ground.wash(outline, (222, 228, 228), float(rng.uniform(0.3, 0.65)), 1.2)
+    turn = float(rng.uniform(0, np.pi))
+    along = np.array([np.cos(turn), np.sin(turn)])
+    for _ in range(int(size.prod() * 9)):
+        away = np.clip(rng.normal(0, 0.2, 2), -0.48, 0.48) * size
+        middle_m = np.array([east, middle]) + away
+        half = along * float(rng.uniform(0.02, 0.22))
+        ends = pixels(np.stack([middle_m - half, middle_m + half])).tolist()
+        shade = int(rng.integers(200, 256))
+        cv2.line(finds.ground.rgb, ends[0], ends[1], (shade,) * 3, 1, cv2.LINE_AA)
     finds.add(("distractor", "sun_glint"), outline, at_height(outline, -RIVER_DROP_M + 0.1))

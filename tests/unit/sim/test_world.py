@@ -46,7 +46,9 @@ def test_finds_lie_inside_the_district_and_their_surface_near_their_outline(
         middle = find.outline_m.mean(axis=0)
         reach = np.linalg.norm(find.outline_m - middle, axis=1).max()
         assert np.linalg.norm(find.points_m[:, :2] - middle, axis=1).max() < reach + 5.0
-        assert 0.0 <= find.height_m < 30.0
+        assert -9.0 < find.height_m < 35.0
+        assert (find.height_m < 0) == find.name.endswith("_pit"), f"{find.id}: only a pit is deep"
+        assert find.from_s < find.to_s
 
 
 def test_solid_finds_do_not_stand_in_each_other(district: District) -> None:
