@@ -1,7 +1,8 @@
-"""Scores an exported detector on rendered pictures, run by the very detector that flies."""
+"""Scores a detector on rendered pictures: average precision, recall and precision by class."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import InferenceConfig
+from edge.records import Detection
 from edge.vision.detector import OnnxDetector
 from edge.vision.manifest import read_manifest
-from models.data import ShardSet
+from models.data import ImageArray, ShardSet
 from models.split import LABELS
 
 FloatArray = NDArray[np.float64]
+Finder = Callable[[ImageArray], FloatArray]  # rows of label, score, left, top, right, bottom
 MATCH_IOU = 0.5
 FLOOR = 0.05  # scores below it are not looked at
+NMS_IOU = 0.4
+_FREE_IOU = 0.2  # a detection that overlaps ignored ground this much is neither right nor wrong
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,20 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a detector does; recall and precision are at `at_score`."""
+    """How well a detector does; recall and precision are at each label's own score."""
 
     map50: float
-    at_score: float
     by_label: dict[str, LabelScore]
 
 
-def _found(detector: OnnxDetector, image_bgr: NDArray[np.uint8]) -> FloatArray:
-    """Return what is found in a picture, shape (N, 6): label, score, x1, y1, x2, y2."""
-    rows = [(LABELS.index(d.label), d.score, *d.box_xyxy_px) for d in detector.detect(image_bgr)]
+def flying(folder: Path) -> Finder:
+    """Return the detector of a folder as it flies."""
+    detector = OnnxDetector(read_manifest(folder), InferenceConfig(), min_score=FLOOR)
+    return lambda image: _rows(detector.detect(image))
+
+
+def _rows(found: Sequence[Detection]) -> FloatArray:
+    rows = [(LABELS.index(d.label), d.score, *d.box_xyxy_px) for d in found if d.label in LABELS]
     return np.array(rows, np.float64).reshape(-1, 6)
 
 
@@ -51,12 +60,19 @@ def _iou(box: FloatArray, others: FloatArray) -> FloatArray:
     return np.asarray(both / (areas - both + 1e-9))
 
 
-def _judge(found: FloatArray, truth: NDArray[np.float32], label: int) -> list[tuple[float, bool]]:
-    """Say of each detection of a class whether it is right, leaving out ignored ground."""
-    true, free = (
-        truth[truth[:, 0] == label, 1:].astype(np.float64),
-        truth[truth[:, 0] < 0, 1:].astype(np.float64),
-    )
+def judge(found: FloatArray, truth: NDArray[np.float32], label: int) -> list[tuple[float, bool]]:
+    """Say of each detection of a class whether it is right, leaving out ignored ground.
+
+    Args:
+        found: Rows of label, score, box; best score first within a label.
+        truth: Rows of label or -1, box.
+        label: The class.
+
+    Returns:
+        Score and whether it hit a true box of its class that nothing better had hit.
+    """
+    true = truth[truth[:, 0] == label, 1:].astype(np.float64)
+    free = truth[truth[:, 0] < 0, 1:].astype(np.float64)
     taken = np.zeros(len(true), bool)
     out = []
     for row in found[found[:, 0] == label]:
@@ -64,33 +80,70 @@ def _judge(found: FloatArray, truth: NDArray[np.float32], label: int) -> list[tu
         if len(overlaps) and overlaps.max() >= MATCH_IOU:
             taken[overlaps.argmax()] = True
             out.append((float(row[1]), True))
-        elif not (len(free) and _iou(row[2:], free).max() > 0.2):
+        elif not (len(free) and _iou(row[2:], free).max() > _FREE_IOU):
             out.append((float(row[1]), False))
     return out
 
 
-def _label_score(judged: list[tuple[float, bool]], n_true: int, at_score: float) -> LabelScore:
+def _curve(judged: list[tuple[float, bool]], n_true: int) -> tuple[FloatArray, ...]:
+    """Return scores, recall and precision, best score first."""
     ordered = sorted(judged, key=lambda pair: -pair[0])
+    scores = np.array([s for s, _ in ordered])
     right = np.cumsum([ok for _, ok in ordered]) if ordered else np.zeros(0)
-    recall = right / max(n_true, 1)
-    precision = right / np.arange(1, len(right) + 1) if len(right) else right
-    envelope = np.maximum.accumulate(precision[::-1])[::-1] if len(right) else precision
-    ap = float(np.sum(np.diff(recall, prepend=0.0) * envelope)) if len(right) else 0.0
-    hot = [ok for s, ok in ordered if s >= at_score]
-    return LabelScore(ap, sum(hot) / max(n_true, 1), sum(hot) / max(len(hot), 1), n_true)
+    return scores, right / max(n_true, 1), right / np.arange(1, len(right) + 1)
 
 
-def score(folder: Path, pictures: ShardSet, at_score: float = 0.4) -> Scores:
-    """Score the model in a folder on every picture of a set."""
-    detector = OnnxDetector(read_manifest(folder), InferenceConfig(), min_score=FLOOR)
-    judged: list[list[tuple[float, bool]]] = [[] for _ in LABELS]
-    counts = np.zeros(len(LABELS), int)
-    for image, truth in zip(pictures.images, pictures.rows, strict=True):
-        found = _found(detector, image)
+def label_score(judged: list[tuple[float, bool]], n_true: int, at_score: float) -> LabelScore:
+    """Score one class from its judged detections."""
+    scores, recall, precision = _curve(judged, n_true)
+    if not len(scores):
+        return LabelScore(0.0, 0.0, 0.0, n_true)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    ap = float(np.sum(np.diff(recall, prepend=0.0) * envelope))
+    hot = int((scores >= at_score).sum())
+    if not hot:
+        return LabelScore(ap, 0.0, 0.0, n_true)
+    return LabelScore(ap, float(recall[hot - 1]), float(precision[hot - 1]), n_true)
+
+
+def best_threshold(judged: list[tuple[float, bool]], n_true: int) -> float:
+    """Return the score at which precision and recall of a class together (F1) are best."""
+    scores, recall, precision = _curve(judged, n_true)
+    if not len(scores) or not recall.any():
+        return 0.5
+    f1 = 2 * recall * precision / np.maximum(recall + precision, 1e-9)
+    return float(scores[f1.argmax()])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every detection on a set of pictures, judged, by class."""
+
+    by_label: tuple[list[tuple[float, bool]], ...]
+    n_true: tuple[int, ...]
+
+    def scores(self, at_scores: Sequence[float]) -> Scores:
+        """Score every class that the pictures hold; recall and precision at its own score."""
+        by_label = {
+            name: label_score(self.by_label[i], self.n_true[i], at_scores[i])
+            for i, name in enumerate(LABELS)
+            if self.n_true[i]
+        }
+        mean = float(np.mean([s.ap50 for s in by_label.values()])) if by_label else 0.0
+        return Scores(mean, by_label)
+
+    def thresholds(self) -> tuple[float, ...]:
+        """Return each class's best score, for choosing on pictures that nothing is scored on."""
+        return tuple(best_threshold(j, n) for j, n in zip(self.by_label, self.n_true, strict=True))
+
+
+def judge_all(find: Finder, pictures: ShardSet, every: int = 1) -> Judged:
+    """Look at every n-th picture of a set and judge what is found."""
+    judged: tuple[list[tuple[float, bool]], ...] = tuple([] for _ in LABELS)
+    counts = [0 for _ in LABELS]
+    for image, truth in zip(pictures.images[::every], pictures.rows[::every], strict=True):
+        found = find(image)
         for label in range(len(LABELS)):
-            judged[label] += _judge(found, truth, label)
+            judged[label].extend(judge(found, truth, label))
             counts[label] += int((truth[:, 0] == label).sum())
-    by_label = {
-        name: _label_score(judged[i], int(counts[i]), at_score) for i, name in enumerate(LABELS)
-    }
-    return Scores(float(np.mean([s.ap50 for s in by_label.values()])), at_score, by_label)
+    return Judged(judged, tuple(counts))

@@ -1,61 +1,36 @@
-"""Exports the averaged net to ONNX with its manifest, and scores it on held-out districts.
+"""Exports the averaged net to ONNX and writes its manifest.
 
-Run: python -m models.export --state DIR --set DIR --out models/first-eye
+Run: python -m models.export --state DIR --out models/NAME
+Then: python -m models.report --model models/NAME --set DIR
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
+from hashlib import sha256
 from pathlib import Path
 
 import onnx
 import torch
 
-from models.data import INPUT_WH, ShardSet
-from models.evaluate import Scores, score
+from edge.vision.manifest import (
+    HeadTable,
+    InputTable,
+    ModelManifest,
+    ThresholdsTable,
+    write_manifest,
+)
+from models.data import INPUT_WH
+from models.evaluate import NMS_IOU
 from models.net import STRIDES, Exported, Net
 from models.split import LABELS
 from models.train import Run
 
 OPSET = 17
+MIN_SCORE = 0.25  # of the manifest; a patrol's rules ask for more, label by label
+FILE = "detector.onnx"
 log = logging.getLogger(__name__)
-
-_MANIFEST = """\
-# Written by models/export.py; the hash and the scores belong to the file beside it.
-format = 1
-name = "{name}"
-file = "detector.onnx"
-sha256 = "{sha256}"
-licence = "Apache-2.0"
-labels = [{labels}]
-
-[input]
-width_px = {width}
-height_px = {height}
-colour = "rgb"
-layout = "nchw"
-scale = 0.00392156862745098
-mean = [0.0, 0.0, 0.0]
-std = [1.0, 1.0, 1.0]
-resize = "letterbox_centre"
-pad_value = 114
-
-[head]
-layout = "yolov8"
-strides = [{strides}]
-
-[thresholds]
-min_score = 0.25
-nms_iou = 0.4
-"""
-
-_SCORES = """
-# On rendered pictures of districts that were not trained on, IoU 0.5, at score {at}.
-[scores]
-{scores}
-"""
 
 
 def export_onnx(net: Net, path: Path) -> None:
@@ -63,7 +38,7 @@ def export_onnx(net: Net, path: Path) -> None:
     width, height = INPUT_WH
     torch.onnx.export(
         Exported(net).eval(),
-        (torch.zeros(1, 3, height, width),),
+        (torch.zeros(1, height, width, 3, dtype=torch.uint8),),
         str(path),
         opset_version=OPSET,
         input_names=["images"],
@@ -87,47 +62,40 @@ def export_onnx(net: Net, path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _score_lines(scores: Scores) -> str:
-    lines = [f"map50 = {scores.map50:.3f}"]
-    for label, row in scores.by_label.items():
-        figures = (("ap50", row.ap50), ("recall", row.recall), ("precision", row.precision))
-        inline = ", ".join(f"{name} = {value:.3f}" for name, value in figures)
-        lines.append(f"{label} = {{ {inline} }}")
-    return "\n".join(lines)
+def manifest_of(folder: Path) -> ModelManifest:
+    """Describe the exported file in a folder; scores and advisory labels come with a report."""
+    return ModelManifest(
+        folder=folder,
+        format=1,
+        name=folder.name,
+        file=FILE,
+        sha256=sha256((folder / FILE).read_bytes()).hexdigest(),
+        licence="Apache-2.0",
+        labels=LABELS,
+        input=InputTable(
+            width_px=INPUT_WH[0],
+            height_px=INPUT_WH[1],
+            colour="bgr",
+            layout="nhwc",
+            scale=1.0,
+            resize="letterbox_centre",
+            pad_value=114,
+        ),
+        head=HeadTable(layout="yolov8", strides=STRIDES),
+        thresholds=ThresholdsTable(min_score=MIN_SCORE, nms_iou=NMS_IOU),
+    )
 
 
 def main() -> None:
-    """Export, score, and write the manifest."""
+    """Export and write the manifest."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--set", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "first-eye")
+    parser.add_argument("--out", type=Path, required=True, help="its name is the model's")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(args.state)
-    path = args.out / "detector.onnx"
-    export_onnx(run.average, path)
-    _write_manifest(args.out, None)
-    held = ShardSet(args.set, "held")
-    held.refresh()
-    _write_manifest(args.out, score(args.out, held))
-
-
-def _write_manifest(folder: Path, scores: Scores | None) -> None:
-    path = folder / "detector.onnx"
-    text = _MANIFEST.format(
-        name=folder.name,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        labels=", ".join(f'"{label}"' for label in LABELS),
-        width=INPUT_WH[0],
-        height=INPUT_WH[1],
-        strides=", ".join(map(str, STRIDES)),
-    )
-    if scores is not None:
-        text += _SCORES.format(at=scores.at_score, scores=_score_lines(scores))
-    (folder / "model.toml").write_text(text, encoding="utf-8")
-    log.info("wrote %s\n%s", folder / "model.toml", text)
+    export_onnx(Run(args.state).average, args.out / FILE)
+    log.info("wrote %s", write_manifest(manifest_of(args.out)))
 
 
 if __name__ == "__main__":

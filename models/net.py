@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
 STRIDES = (8, 16, 32)
+# Channels at strides 4, 8, 16, 32.  The fine levels cost the time, the coarse ones hold the
+# parameters: depth goes where cells are few.
+WIDTHS = (32, 64, 96, 128)
 
 
 def _conv(
@@ -61,7 +66,7 @@ class _Head(nn.Module):  # type: ignore[misc]
     def __init__(self, channels: int, n_classes: int, prior: float = 0.01) -> None:
         super().__init__()
         self.enter = _conv(channels, 48, 1)  # the finest level costs most, so it is narrowed first
-        self.box = nn.Sequential(_conv(48, 48), nn.Conv2d(48, 4, 1))
+        self.box = nn.Sequential(_conv(48, 32), nn.Conv2d(32, 4, 1))
         self.label = nn.Sequential(_conv(48, 48), nn.Conv2d(48, n_classes, 1))
         last_box, last_label = self.box[-1], self.label[-1]
         nn.init.constant_(last_box.bias, 1.5)
@@ -79,23 +84,21 @@ class Net(nn.Module):  # type: ignore[misc]
     Input: shape (B, 3, H, W), RGB, 0 to 1, H and W multiples of 32.
     """
 
-    def __init__(
-        self, n_classes: int, widths: tuple[int, int, int, int] = (32, 64, 96, 128)
-    ) -> None:
+    def __init__(self, n_classes: int) -> None:
         super().__init__()
-        w2, w3, w4, w5 = widths
+        w2, w3, w4, w5 = WIDTHS
         self.n_classes = n_classes
         self.stem = nn.Sequential(_conv(3, 16, 3, 2), _conv(16, w2, 3, 2), _Csp(w2, w2, 1))
         self.down3 = nn.Sequential(_conv(w2, w3, 3, 2), _Csp(w3, w3, 2))
         self.down4 = nn.Sequential(_conv(w3, w4, 3, 2), _Csp(w4, w4, 2))
-        self.down5 = nn.Sequential(_conv(w4, w5, 3, 2), _Csp(w5, w5, 1), _Context(w5))
+        self.down5 = nn.Sequential(_conv(w4, w5, 3, 2), _Csp(w5, w5, 3), _Context(w5))
         self.up = nn.Upsample(scale_factor=2.0, mode="nearest")
         self.top4 = _Csp(w5 + w4, 80, 1, residual=False)
         self.top3 = _Csp(80 + w3, 64, 1, residual=False)
         self.step4 = _conv(64, 64, 3, 2)
         self.bottom4 = _Csp(64 + 80, 80, 1, residual=False)
         self.step5 = _conv(80, 80, 3, 2)
-        self.bottom5 = _Csp(80 + w5, 96, 1, residual=False)
+        self.bottom5 = _Csp(80 + w5, 96, 2, residual=False)
         self.heads = nn.ModuleList(_Head(c, n_classes) for c in (64, 80, 96))
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -131,14 +134,41 @@ def cell_centres(rows: int, cols: int, stride: int) -> Tensor:
 
 
 class Exported(nn.Module):  # type: ignore[misc]
-    """The detector as it flies: output [B, 4 + classes, N], cx cy w h in pixels and scores."""
+    """The detector as it flies.
+
+    Input: shape (B, H, W, 3), uint8, the frame's own BGR: the channels' order and the scale to
+    0 .. 1 live in the first convolution's weights, so that the flight loop only resizes.
+    Output: shape (B, 4 + classes, N): cx cy w h in pixels, then a score for each class.
+    """
 
     def __init__(self, net: Net) -> None:
         super().__init__()
-        self.net = net
+        self.net = copy.deepcopy(net)
+        first = self.net.stem[0][0]
+        first.weight.data = first.weight.data.flip(1) / 255.0
 
     def forward(self, images: Tensor) -> Tensor:
-        boxes, logits = self.net(images)
+        boxes, logits = self.net(images.permute(0, 3, 1, 2).float())
         low, high = boxes[..., :2], boxes[..., 2:]
         table = torch.cat([(low + high) / 2, high - low, logits.sigmoid()], 2)
         return table.transpose(1, 2)
+
+
+def grow_from(net: Net, weights: dict[str, Tensor]) -> int:
+    """Start from the weights of a smaller net of this kind; return how many tensors took them.
+
+    A tensor takes what overlaps from its first corner on.  Where layers were added, the columns
+    that read them start at zero, so that the net begins by saying what the smaller one said.
+    """
+    taken = 0
+    with torch.no_grad():
+        for name, own in net.state_dict().items():
+            given = weights.get(name)
+            if given is None or given.ndim != own.ndim:
+                continue
+            corner = tuple(slice(min(a, b)) for a, b in zip(own.shape, given.shape, strict=True))
+            if ".leave.0." in name and own.shape != given.shape:
+                own.zero_()
+            own[corner] = given[corner]
+            taken += 1
+    return taken

@@ -1,109 +1,173 @@
-"""Renders the training set: a shard of pictures with boxes for each district; skips what is done.
+"""Renders the set: a shard of pictures with boxes for each district; skips what is done.
 
-Run: python -m models.render_set --out DIR --districts 40
+Run: python -m models.render_set --out DIR --districts 44
+One process a core: add --parts 2 --part 0, and --parts 2 --part 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.split import HELD_OUT_FAMILY, HELD_OUT_SEEDS, LABELS, train_districts
+from models.augment import IGNORED
+from models.split import LABELS, exam_districts, held_districts, train_districts
 from sim.camera import CameraModel, CameraPose, camera_pose
 from sim.render import Look, Renderer, add_noise, open_context
 from sim.truth import FrameBox, frame_boxes
-from sim.world import District
+from sim.world import DEFAULT_COUNTS, District
+from sim.world_distractors import LOOKS_LIKE
 from sim.world_layout import HALF_M
+from sim.world_light import draw_daylight
+from sim.world_terrain import MOST_RELIEF_M
+from sim.world_violations import VIOLATIONS
 
 SHARD_WH = (640, 360)
+HEIGHTS_M = (38.0, 122.0)
+PITCHES_DEG = (-90.0, -30.0)
+_HILLY = 0.5  # share of the districts that are not flat
+_BARE_EVERY = 7  # one training district in so many holds distractors only
+_LEAST_VISIBLE, _TAUGHT_VISIBLE = 0.12, 0.4  # below: no box; between: a box that teaches nothing
+_LEAST_PX, _TAUGHT_PX = 4.0, 9.0  # of the box's longer side, likewise
 log = logging.getLogger(__name__)
-IGNORED = -1  # class of a box too hidden or too cut to teach either way
 CAMERA_FILE = Path(__file__).resolve().parents[1] / "calibration/cameras/sim-720p.toml"
+Picture = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Portion:
-    """How many pictures of a district are drawn at which size."""
+    """How many pictures of a district are drawn at which size, each under a sky of its own."""
 
-    n_half: int = 44  # drawn at 640x360
-    n_full: int = 14  # drawn at 1280x720 and shrunk as in flight
+    n_half: int = 60  # drawn at 640x360
+    n_full: int = 20  # drawn at 1280x720 and shrunk as in flight
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard."""
+
+    part: str  # train, held or exam
+    seed: int
+    family: str
+    has_violations: bool = True
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called."""
+        return f"{self.part}-{self.seed}-{self.family}.npz"
+
+
+def jobs(n_train: int, n_held: int, n_exam: int) -> list[Job]:
+    """List the shards, those to score on first; now and then one without any violation."""
+    out = [Job("held", *pair) for pair in held_districts(n_held)]
+    out += [Job("exam", *pair) for pair in exam_districts(n_exam)]
+    for i, pair in enumerate(train_districts(n_train)):
+        out.append(Job("train", *pair, has_violations=i % _BARE_EVERY != _BARE_EVERY - 1))
+    return out
 
 
 def random_pose(rng: np.random.Generator, district: District) -> CameraPose:
-    """Look at a find, or anywhere, from a patrol's heights and angles."""
-    height = float(rng.uniform(42, 88))
-    pitch = -float(np.deg2rad(rng.uniform(56, 90)))
-    yaw = float(rng.uniform(0, 2 * np.pi))
-    if rng.random() < 0.8 and district.finds:
-        aim = np.array(district.finds[int(rng.integers(len(district.finds)))].reference_m)
-        aim = aim + rng.normal(0, height * 0.2, 2)
-    else:
-        aim = rng.uniform(-HALF_M * 0.75, HALF_M * 0.75, 2)
+    """Look at a find, or anywhere, from a patrol's heights and angles and somewhat beyond."""
+    height = float(np.exp(rng.uniform(*np.log(HEIGHTS_M))))
+    # Half of the pictures near the pitches that patrols fly, the others anywhere.
+    steep = rng.uniform(-90, -52) if rng.random() < 0.5 else rng.uniform(*PITCHES_DEG)
+    pitch, yaw = float(np.deg2rad(steep)), float(rng.uniform(0, 2 * np.pi))
+    aim = _aim(rng, district, height)
     back = height / np.tan(-pitch)
-    spot = np.array([aim[0] - back * np.sin(yaw), aim[1] - back * np.cos(yaw), height])
-    roll = float(np.deg2rad(rng.normal(0, 1.0)))
+    up = height + float(district.terrain.up_m(*aim))
+    spot = np.array([aim[0] - back * np.sin(yaw), aim[1] - back * np.cos(yaw), up])
+    roll = float(np.deg2rad(rng.normal(0, 3.0)))
     return camera_pose(spot, (roll, pitch, yaw))
+
+
+def _aim(rng: np.random.Generator, district: District, height_m: float) -> NDArray[np.float64]:
+    """Draw a point to look at: mostly near a find, the kinds of find in fair shares."""
+    if rng.random() < 0.85 and district.finds:
+        names = sorted({find.name for find in district.finds})
+        worth = np.array([3.0 if name in VIOLATIONS else 1.0 for name in names])
+        name = str(rng.choice(names, p=worth / worth.sum()))
+        alike = [find for find in district.finds if find.name == name]
+        middle = np.array(alike[int(rng.integers(len(alike)))].reference_m)
+        return np.asarray(middle + rng.normal(0, height_m * 0.2, 2))
+    return rng.uniform(-HALF_M * 0.75, HALF_M * 0.75, 2)
 
 
 def teaching_rows(boxes: list[FrameBox], scale: float) -> NDArray[np.float32]:
     """Turn boxes into rows, shape (N, 5): class or IGNORED, left, top, right, bottom."""
     rows = []
     for box in boxes:
-        if box.find.kind != "violation":
+        # What only the register tells from a violation is taught as one.
+        name = LOOKS_LIKE.get(box.find.name, box.find.name)
+        if name not in LABELS:
             continue
         left, top, right, bottom = ((v + 0.5) * scale - 0.5 for v in box.box_xyxy)
-        label = LABELS.index(box.find.name)
-        if box.visible < 0.12 or max(right - left, bottom - top) < 4:
+        label = LABELS.index(name)
+        longest = max(right - left, bottom - top)
+        if box.visible < _LEAST_VISIBLE or longest < _LEAST_PX:
             continue
-        if box.visible < 0.4 or max(right - left, bottom - top) < 9:
+        if box.visible < _TAUGHT_VISIBLE or longest < _TAUGHT_PX:
             label = IGNORED
         rows.append((label, left, top, right, bottom))
     return np.array(rows, np.float32).reshape(-1, 5)
 
 
-def _pictures(
-    rng: np.random.Generator, renderer: Renderer, count: int
-) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
+def _pictures(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Picture]:
     out = []
     for _ in range(count):
         pose = random_pose(rng, renderer.district)
-        look = Look(exposure=float(rng.uniform(0.8, 1.4)), blur_px=tuple(rng.normal(0, 0.8, 2)))
+        look = Look(exposure=float(rng.uniform(0.75, 1.35)), blur_px=_motion_px(rng))
         image = renderer.picture(pose, float(rng.uniform(0, 60)), look)
         rows = teaching_rows(frame_boxes(renderer, pose), SHARD_WH[0] / renderer.camera.width_px)
-        if image.shape[1] != SHARD_WH[0]:
-            image = _as_in_flight(rng, image)
-        out.append((image, rows))
+        out.append((_as_in_flight(rng, image), rows))
     return out
+
+
+def _motion_px(rng: np.random.Generator) -> tuple[float, float]:
+    right, down = rng.normal(0, 1.0, 2) * (rng.random() < 0.5)
+    return float(right), float(down)
 
 
 def _as_in_flight(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Add noise, squeeze through a codec, and shrink as the flight program does."""
-    noisy = add_noise(image, float(rng.uniform(0, 5)), rng)
-    quality = int(rng.integers(12, 60))
+    noisy = add_noise(image, float(rng.uniform(0, 4)), rng)
+    is_shrunk = image.shape[1] != SHARD_WH[0]
+    quality = int(rng.integers(14, 70) if is_shrunk else rng.integers(35, 95))
     _, coded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, quality])
     back = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    if not is_shrunk:
+        return back
     return np.asarray(cv2.resize(back, SHARD_WH, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def render_shard(seed: int, family: str, portion: Portion, path: Path) -> None:
+def render_shard(job: Job, portion: Portion, path: Path) -> None:
     """Render one district's pictures into one file; the file appears whole or not at all."""
-    district = District.from_seed(seed, family)
-    rng = np.random.default_rng([seed, 77])
+    counts = {
+        name: count
+        for name, count in DEFAULT_COUNTS.items()
+        if job.has_violations or name not in VIOLATIONS
+    }
+    rng = np.random.default_rng([job.seed, 77])
+    relief_m = float(rng.uniform(0, MOST_RELIEF_M)) if rng.random() < _HILLY else 0.0
+    district = District.from_seed(job.seed, job.family, counts, relief_m)
     context = open_context()
     camera = CameraModel.load(CAMERA_FILE)
-    pairs = []
+    pairs: list[Picture] = []
     for model, samples, count in (
         (camera.scaled(0.5), 4, portion.n_half),
         (camera, 0, portion.n_full),
     ):
-        pairs += _pictures(rng, Renderer(district, model, samples, context), count)
+        under = replace(district, daylight=draw_daylight(rng))
+        pairs += _pictures(rng, Renderer(under, model, samples, context), count)
     context.release()
+    _save(rng, pairs, path)
+
+
+def _save(rng: np.random.Generator, pairs: list[Picture], path: Path) -> None:
     order = rng.permutation(len(pairs))
     images = np.stack([pairs[i][0] for i in order])
     counts = np.array([len(pairs[i][1]) for i in order])
@@ -115,21 +179,21 @@ def render_shard(seed: int, family: str, portion: Portion, path: Path) -> None:
 
 def main() -> None:
     """Render what is missing, district by district."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--districts", type=int, default=40)
-    parser.add_argument("--held-out", type=int, default=2)
+    parser.add_argument("--districts", type=int, default=44, help="to train on")
+    parser.add_argument("--held-out", type=int, default=4)
+    parser.add_argument("--exam", type=int, default=3)
     parser.add_argument("--part", type=int, default=0, help="which part of the work, from 0")
     parser.add_argument("--parts", type=int, default=1, help="how many processes share it")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    jobs = [("held", seed, HELD_OUT_FAMILY) for seed in HELD_OUT_SEEDS[: args.held_out]]
-    jobs += [("train", seed, family) for seed, family in train_districts(args.districts)]
-    for part, seed, family in jobs[args.part :: args.parts]:
-        path = args.out / f"{part}-{seed}-{family}.npz"
+    cv2.setNumThreads(1)
+    for job in jobs(args.districts, args.held_out, args.exam)[args.part :: args.parts]:
+        path = args.out / job.file_name
         if not path.exists():
-            render_shard(seed, family, Portion(), path)
+            render_shard(job, Portion(), path)
             log.info("rendered %s", path.name)
 
 

@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ScenarioError
+from edge.records import CLASS_NUMBERS
 from models.split import (
     DEMO_FAMILY,
     DEMO_SEEDS,
+    EXAM_FAMILIES,
+    EXAM_PICTURE_SEEDS,
+    EXAM_SEEDS,
     HELD_OUT_SEEDS,
     LABELS,
     TRAIN_FAMILIES,
     TRAIN_SEEDS,
+    exam_districts,
+    held_districts,
     train_districts,
 )
-from sim.scenario import load_scenario
+from sim.scenario import SHIPPED, load_scenario
 from sim.world_families import FAMILIES
 from sim.world_violations import VIOLATIONS
 
@@ -26,18 +32,35 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+EXAMS = sorted(path.stem for path in SHIPPED.glob("exam-*.toml"))
 
-def test_seeds_of_training_scoring_and_demo_never_meet() -> None:
+
+def test_seeds_of_training_scoring_exam_and_demo_never_meet() -> None:
     """No seed serves two purposes."""
-    parts = [set(TRAIN_SEEDS), set(HELD_OUT_SEEDS), set(DEMO_SEEDS)]
+    ranges = (TRAIN_SEEDS, HELD_OUT_SEEDS, EXAM_SEEDS, EXAM_PICTURE_SEEDS, DEMO_SEEDS)
+    parts = [set(seeds) for seeds in ranges]
     assert sum(map(len, parts)) == len(set.union(*parts))
 
 
-def test_the_demo_flies_over_a_family_that_is_not_trained_on() -> None:
-    """The demo's textures and layout are as new to the detector as its seed."""
-    assert DEMO_FAMILY not in TRAIN_FAMILIES
-    assert set(TRAIN_FAMILIES) | {DEMO_FAMILY} <= set(FAMILIES)
+def test_no_family_of_the_exam_or_the_demo_is_trained_on() -> None:
+    """Textures and layouts of the exam are as new to the detector as its seeds."""
+    assert not {DEMO_FAMILY, *EXAM_FAMILIES} & set(TRAIN_FAMILIES)
+    assert {DEMO_FAMILY, *EXAM_FAMILIES, *TRAIN_FAMILIES} <= set(FAMILIES)
     assert load_scenario("demo").world.family == DEMO_FAMILY
+
+
+@pytest.mark.parametrize("name", EXAMS)
+def test_every_exam_flies_over_what_was_never_trained_on(name: str) -> None:
+    """A scenario of the exam names a family of the exam and seeds kept for it."""
+    table = tomllib.loads((SHIPPED / f"{name}.toml").read_text(encoding="utf-8"))
+    assert table["world"]["family"] in EXAM_FAMILIES
+    assert table["seeds"]
+    assert set(table["seeds"]) <= set(EXAM_SEEDS)
+
+
+def test_there_are_exams() -> None:
+    """The law above is about something."""
+    assert EXAMS
 
 
 def test_the_shipped_flight_is_of_a_demo_seed(repo: Path) -> None:
@@ -53,10 +76,20 @@ def test_every_violation_that_is_drawn_is_taught() -> None:
     assert set(LABELS) == set(VIOLATIONS)
 
 
-def test_training_districts_take_families_in_turn() -> None:
-    """Every family is trained on alike."""
-    families = [family for _, family in train_districts(2 * len(TRAIN_FAMILIES))]
-    assert all(families.count(f) == 2 for f in TRAIN_FAMILIES)
+def test_labels_are_in_the_order_of_their_numbers_on_the_wire() -> None:
+    """Output i is the class with number i + 1, as the design numbers them."""
+    assert [CLASS_NUMBERS[label] for label in LABELS] == list(range(1, len(LABELS) + 1))
+
+
+def test_districts_take_families_in_turn() -> None:
+    """Every family is trained and scored on alike."""
+    for districts, families in (
+        (train_districts, TRAIN_FAMILIES),
+        (held_districts, TRAIN_FAMILIES),
+        (exam_districts, EXAM_FAMILIES),
+    ):
+        drawn = [family for _, family in districts(2 * len(families))]
+        assert all(drawn.count(family) == 2 for family in families)
     with pytest.raises(ValueError, match="count"):
         train_districts(10_000)
 

@@ -1,0 +1,119 @@
+"""Scores an exported detector and writes the scores into its manifest.
+
+Run: python -m models.report --model models/NAME --set DIR
+Prints the card's table.  Each class's threshold is chosen on held-out districts of trained
+families, so that the exam's families stay unseen in that too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.vision.manifest import read_manifest, write_manifest
+from models.data import ShardSet
+from models.evaluate import Judged, LabelScore, Scores, flying, judge_all
+from models.split import LABELS
+
+ADVISORY_RECALL = 0.7  # a class found less often than this on the exam is marked
+log = logging.getLogger(__name__)
+_NONE = LabelScore(0.0, 0.0, 0.0, 0)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a detector is worth, class by class.
+
+    Attributes:
+        thresholds: Of each label, chosen on `held`.
+        held: On unseen districts of trained families.
+        exam: On families that training never saw.
+    """
+
+    thresholds: tuple[float, ...]
+    held: Scores
+    exam: Scores
+
+    @property
+    def advisory(self) -> tuple[str, ...]:
+        """Labels that the exam found too seldom, or never examined."""
+        found = self.exam.by_label
+        return tuple(n for n in LABELS if found.get(n, _NONE).recall < ADVISORY_RECALL)
+
+    def table(self) -> str:
+        """Write the card's table."""
+        lines = [
+            "| class | threshold | held-out AP50 | recall | precision | boxes "
+            "| exam AP50 | recall | precision | boxes | drop of AP50 |",
+            "|" + " --- |" * 11,
+        ]
+        for i, name in enumerate(LABELS):
+            held, exam = (s.by_label.get(name, _NONE) for s in (self.held, self.exam))
+            cells = [f"`{name}`", f"{self.thresholds[i]:.2f}"]
+            for one in (held, exam):
+                cells += [f"{one.ap50:.2f}", f"{one.recall:.2f}", f"{one.precision:.2f}"]
+                cells += [str(one.n_true)]
+            lines.append("| " + " | ".join([*cells, f"{held.ap50 - exam.ap50:.2f}"]) + " |")
+        means = self.held.map50, self.exam.map50
+        drop = means[0] - means[1]
+        lines.append(f"| mean | | {means[0]:.3f} | | | | {means[1]:.3f} | | | | {drop:.3f} |")
+        return "\n".join(lines)
+
+    def manifest_scores(self) -> dict[str, Any]:
+        """Return the manifest's [scores]."""
+        scores: dict[str, Any] = {
+            "map50_exam": round(self.exam.map50, 3),
+            "map50_held_out": round(self.held.map50, 3),
+        }
+        for i, name in enumerate(LABELS):
+            exam = self.exam.by_label.get(name, _NONE)
+            scores[name] = {
+                "threshold": round(self.thresholds[i], 2),
+                "ap50": round(exam.ap50, 3),
+                "recall": round(exam.recall, 3),
+                "precision": round(exam.precision, 3),
+            }
+        return scores
+
+
+def report_on(held: Judged, exam: Judged, thresholds: tuple[float, ...] | None = None) -> Report:
+    """Choose the thresholds on held-out pictures, unless they are given, and score both sets."""
+    chosen = held.thresholds() if thresholds is None else thresholds
+    return Report(chosen, held.scores(chosen), exam.scores(chosen))
+
+
+def judged_set(model: Path, folder: Path, part: str) -> Judged:
+    """Run a model's folder over one part of a rendered set."""
+    pictures = ShardSet(folder, part)
+    pictures.refresh()
+    if not pictures.images:
+        raise SystemExit(f"{folder} holds no {part}-*.npz; make them with models.render_set")
+    return judge_all(flying(model), pictures)
+
+
+def main() -> None:
+    """Score, write the manifest, print the card's table."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--set", type=Path, required=True)
+    parser.add_argument(
+        "--thresholds-of", type=Path, help="model folder whose thresholds are kept, for variants"
+    )
+    args = parser.parse_args()
+    given = None
+    if args.thresholds_of:
+        kept = read_manifest(args.thresholds_of).scores
+        given = tuple(float(kept[name]["threshold"]) for name in LABELS)
+    held, exam = (judged_set(args.model, args.set, part) for part in ("held", "exam"))
+    report = report_on(held, exam, given)
+    update = {"scores": report.manifest_scores(), "advisory": report.advisory}
+    write_manifest(read_manifest(args.model).model_copy(update=update))
+    log.info("%s\nadvisory: %s", report.table(), ", ".join(report.advisory) or "none")
+
+
+if __name__ == "__main__":
+    main()
