@@ -69,6 +69,60 @@ def _plain(rng: np.random.Generator) -> ImageArray:
     return _grey(np.float32(215) + 14 * fractal(rng, LAYER_PX, 4, 7, 0.8))
 
 
+def _slates(rng: np.random.Generator) -> ImageArray:
+    """Lay flat slates in courses, every one of its own grey, joints staggered."""
+    image = np.zeros((LAYER_PX, LAYER_PX), np.float32)
+    for course in range(LAYER_PX // 12 + 1):
+        shades = np.repeat(rng.normal(196, 16, LAYER_PX // 16), 16)
+        row = np.roll(shades, 8 * (course % 2)).astype(np.float32)
+        row[(np.arange(LAYER_PX) + 8 * (course % 2)) % 16 == 0] -= 45
+        image[course * 12 : course * 12 + 12] = row
+        image[course * 12 : course * 12 + 2] -= 55
+    return _grey(np.asarray(image + 7 * fractal(rng, LAYER_PX, 4, 5, 0.7), np.float32))
+
+
+def _pantiles(rng: np.random.Generator) -> ImageArray:
+    """Lay deep round tiles whose rows run down the slope."""
+    rows = np.arange(LAYER_PX, dtype=np.float32)[:, None]
+    cols = np.arange(LAYER_PX, dtype=np.float32)[None, :]
+    wave = np.abs(np.sin(cols * np.pi / 12))
+    value = 140 + 90 * wave - 40 * ((rows % 26) > 22)
+    blotch = rng.standard_normal((11, 22)).astype(np.float32)
+    spots = cv2.resize(blotch, (LAYER_PX, LAYER_PX), interpolation=cv2.INTER_NEAREST)
+    grown = fractal(rng, LAYER_PX, 4, 5, 0.7)
+    return _grey(np.asarray(value + 13 * spots + 9 * grown, np.float32))
+
+
+def _brick_wall(rng: np.random.Generator) -> ImageArray:
+    """Lay bricks about tall windows with bars."""
+    rows, cols = np.mgrid[0:LAYER_PX, 0:LAYER_PX]
+    mortar = (rows % 8 < 1) | ((cols + 8 * (rows // 8 % 2)) % 16 < 1)
+    tone = cv2.resize(rng.normal(0, 15, (32, 16)).astype(np.float32), (LAYER_PX, LAYER_PX))
+    image = _grey(np.asarray(204 + tone + 18 * mortar, np.float32))
+    for col in range(3):
+        left = 18 + 85 * col
+        for top in (26, 154):
+            cv2.rectangle(image, (left, top), (left + 42, top + 84), (46, 54, 58), -1)
+            cv2.rectangle(image, (left - 3, top + 84), (left + 45, top + 90), (226, 222, 214), -1)
+            for bar in range(top, top + 84, 21):
+                cv2.line(image, (left, bar), (left + 42, bar), (170, 170, 166), 1)
+    return image
+
+
+def _shuttered_wall(rng: np.random.Generator) -> ImageArray:
+    """Plaster a wall about small windows with open shutters, stained below them."""
+    image = _grey(np.asarray(222 + 8 * fractal(rng, LAYER_PX, 4, 6, 0.7), np.float32))
+    for col in range(2):
+        for top in (40, 168):
+            left, shade = 44 + 128 * col, int(rng.integers(70, 130))
+            cv2.rectangle(image, (left, top), (left + 36, top + 52), (42, 46, 50), -1)
+            for side in (left - 19, left + 37):
+                leaf = (shade // 2, shade, shade - 20)
+                cv2.rectangle(image, (side, top), (side + 17, top + 52), leaf, -1)
+            cv2.line(image, (left + 18, top + 56), (left + 18, top + 90), (196, 192, 184), 5)
+    return image
+
+
 def _tile_roof(rng: np.random.Generator) -> ImageArray:
     rows = np.arange(LAYER_PX, dtype=np.float32)[:, None]
     cols = np.arange(LAYER_PX, dtype=np.float32)[None, :]
@@ -207,10 +261,18 @@ _PAINTERS = {
 }
 
 
-def paint_atlas(rng: np.random.Generator) -> ImageArray:
-    """Paint every atlas layer; shape (layers, LAYER_PX, LAYER_PX, 3), RGB."""
+# Patterns that only one look wears: what an examined family shows was never trained on.
+_LOOKS = {
+    "common": _PAINTERS,
+    "brick": _PAINTERS | {Layer.TILE_ROOF: _slates, Layer.FACADE: _brick_wall},
+    "pantile": _PAINTERS | {Layer.TILE_ROOF: _pantiles, Layer.FACADE: _shuttered_wall},
+}
+
+
+def paint_atlas(rng: np.random.Generator, look: str = "common") -> ImageArray:
+    """Paint every atlas layer in a family's look; shape (layers, LAYER_PX, LAYER_PX, 3), RGB."""
     layers = [layer for layer in Layer if layer >= 0]
-    return np.stack([_PAINTERS[layer](rng) for layer in layers])
+    return np.stack([_LOOKS[look][layer](rng) for layer in layers])
 
 
 def paint_detail(rng: np.random.Generator, size_px: int = 512) -> ImageArray:

@@ -7,7 +7,7 @@ import numpy as np
 from sim.textures import Layer
 from sim.world_buildings import FLOOR_M, Site
 from sim.world_ground import RIVER_DROP_M
-from sim.world_layout import HALF_M, Lot, pond_outline
+from sim.world_layout import HALF_M, Lot
 from sim.world_mesh import (
     VERTEX_FLOATS,
     Footprint,
@@ -196,7 +196,9 @@ def furnish(site: Site) -> None:
         if site.rng.random() < _ENCLOSED.get(lot.kind, 0.0):
             _enclose(site, lot)
         if lot.kind == "pond":
-            site.take(Footprint(*pond_outline(lot).mean(axis=0), lot.foot.length_m - 4, lot.foot.width_m - 4))  # fmt: skip  # noqa: E501
+            foot = lot.foot
+            long, wide = foot.length_m - 4, foot.width_m - 4
+            site.take(Footprint(foot.east_m, foot.north_m, long, wide))
     if site.layout.river.width_m > 22:
         _moor(site, int(site.layout.river.width_m / 2))
 

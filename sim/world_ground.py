@@ -108,7 +108,7 @@ def settle(ground: Ground, triangles: NDArray[np.float32]) -> None:
     shade = cv2.resize(shade, (GROUND_PX, GROUND_PX), interpolation=cv2.INTER_LINEAR)
     dirt = np.array([1.0, 1.04, 1.12], np.float32)  # blue goes first: dirt is brown
     for channel in range(3):
-        plane = cv2.multiply(shade, float(dirt[channel]))
+        plane = cv2.convertScaleAbs(shade, alpha=float(dirt[channel]))
         kept = cv2.multiply(ground.rgb[..., channel], 255 - plane, scale=1 / 255)
         ground.rgb[..., channel] = kept
 

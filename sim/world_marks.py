@@ -52,8 +52,8 @@ def _wear_street(rng: np.random.Generator, ground: Ground, street: Street) -> No
     for _ in range(int(rng.integers(4, 26))):
         _crack(rng, ground, street)
     for along in np.arange(-HALF_M + rng.uniform(0, 20), HALF_M, rng.uniform(18, 34)):
-        spot = _strip(street, float(along), float(rng.uniform(-0.4, 0.4)) * half, (0.1, 0.1))
-        col, row = (int(v) for v in pixels(spot)[0])
+        cover = _strip(street, float(along), float(rng.uniform(-0.4, 0.4)) * half, (0.1, 0.1))
+        col, row = (int(v) for v in pixels(cover)[0])
         cv2.circle(ground.rgb, (col, row), 4, (62, 60, 58), -1, cv2.LINE_AA)
         cv2.circle(ground.rgb, (col, row), 4, (126, 122, 116), 1, cv2.LINE_AA)
 
@@ -65,8 +65,8 @@ def _crack(rng: np.random.Generator, ground: Ground, street: Street) -> None:
     across = rng.uniform(-half, half) + np.cumsum(0.6 * np.sin(heading))
     across = street.at_m + np.clip(across, -half + 0.2, half - 0.2)
     path = np.column_stack([along, across] if street.along_east else [across, along])
-    tone = (48, 47, 47) if rng.random() < 0.7 else (30, 30, 31)  # open, or sealed with tar
-    cv2.polylines(ground.rgb, [pixels(path)], False, tone, int(rng.integers(1, 3)), cv2.LINE_AA)
+    tone = (74, 73, 72) if rng.random() < 0.75 else (48, 48, 49)  # open, or sealed with tar
+    cv2.polylines(ground.rgb, [pixels(path)], False, tone, 1, cv2.LINE_AA)
 
 
 def _paint_lines(
@@ -143,10 +143,9 @@ def mark_streets(rng: np.random.Generator, ground: Ground, layout: Layout) -> No
             mask[rows][blocked] = 0
     worn = float(rng.uniform(0.35, 0.95)) + 0.22 * ground.middle
     for tone, rgb in ((200, _PAINT_RGB), (100, _YELLOW_RGB)):
-        rows, cols = np.nonzero(mask == tone)
-        share = np.clip(worn[rows, cols], 0.0, 0.95)[:, None]
-        mixed = ground.rgb[rows, cols] * (1 - share) + rgb * share
-        ground.rgb[rows, cols] = mixed.astype(np.uint8)
+        at = np.nonzero(mask == tone)
+        share = np.clip(worn[at], 0.0, 0.95)[:, None]
+        ground.rgb[at] = (ground.rgb[at] * (1 - share) + rgb * share).astype(np.uint8)
 
 
 def _blotch(rng: np.random.Generator, ground: Ground, lot: Lot, rgb: tuple[int, int, int]) -> None:

@@ -100,7 +100,7 @@ def drape(terrain: Terrain, triangles: NDArray[np.float32]) -> NDArray[np.float3
     out[..., 2] += terrain.up_m(rows[..., 0], rows[..., 1]).astype(np.float32)
     out[..., 2] -= np.float32(_SKIRT_M) * foot
     _tilt_normals(terrain, out)
-    return out.reshape(-1, triangles.shape[1])
+    return np.asarray(out.reshape(-1, triangles.shape[1]), np.float32)
 
 
 def _fine(rows: NDArray[np.float32]) -> NDArray[np.float32]:
