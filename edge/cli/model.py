@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from edge.vision.quantize import Trial
 
 models = typer.Typer(no_args_is_help=True, help="Detectors: adopt one, look at one.")
 
@@ -63,6 +67,51 @@ def show(folder: Path = typer.Argument(..., help="A folder with model.toml.")) -
     from edge.vision.probe import probe_model
 
     _show(folder, probe_model(folder, InferenceConfig()).inference_ms)
+
+
+@models.command()
+def quantize(
+    model: Path = typer.Argument(..., help="A folder with model.toml, the float model."),
+    frames: list[Path] = typer.Option(
+        ..., help="A flight, a video or a folder of stills to calibrate on; may be given again."
+    ),
+    out: Path | None = typer.Option(None, help="The new model's folder; else MODEL-int8."),
+    pictures: int = typer.Option(96, min=1, max=1000, help="How many to take, spread evenly."),
+) -> None:
+    """Bring a model to INT8 with pictures of flights, and say what that does to it."""
+    from edge.cli.pictures import spread_pictures
+    from edge.vision.manifest import read_manifest
+    from edge.vision.quantize import GOOD_AGREEMENT, quantize_model
+
+    def tell(trial: Trial) -> None:
+        typer.echo(f"  {trial.plan}: {_agreement(trial)}, time × {trial.pace.ratio:.2f}")
+
+    manifest = read_manifest(model)
+    into = out or model.with_name(f"{model.name}-int8")
+    taken = spread_pictures(frames, pictures)
+    typer.echo(f"{model}: calibrating on pictures from {', '.join(map(str, frames))}")
+    done = quantize_model(manifest, taken, into, tell)
+    best = done.best
+    typer.echo(
+        f"{into}: {done.n_bytes / 1e6:.2f} MB (was {done.n_bytes_before / 1e6:.2f}), calibrated on "
+        f"{done.n_calibration} pictures; {_agreement(best)} on {done.n_check} others"
+    )
+    typer.echo(
+        f"INT8 ÷ FP32 inference time, in turns, median of ten: {best.pace.second_ms:.1f} ms ÷ "
+        f"{best.pace.first_ms:.1f} ms = {best.pace.ratio:.2f}"
+    )
+    if best.share < GOOD_AGREEMENT:
+        typer.echo(
+            "The boxes differ more than they should: score it on recorded flights before it flies, "
+            "or fly the float model."
+        )
+
+
+def _agreement(trial: Trial) -> str:
+    said = trial.agreement
+    if said.share is None:
+        return "no box in any picture, so agreement is not known"
+    return f"{said.share:.1%} of {said.n_boxes} boxes (score ≥ {said.at_score:.2f}) agree"
 
 
 def _show(folder: Path, inference_ms: float) -> None:
