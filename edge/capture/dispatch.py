@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from edge.capture.gimbal import (
     GimbalSample,
@@ -19,21 +18,9 @@ from edge.capture.gimbal import (
 )
 from edge.capture.pose_buffer import Fix, Turn, is_finite
 from edge.capture.pose_buffer_math import normalised
+from edge.capture.telemetry_state import Gnss, TelemetryState
 
-if TYPE_CHECKING:
-    from edge.capture.telemetry_state import TelemetryState
-
-Reader: TypeAlias = "Callable[[TelemetryState, Any, int], None]"
-
-
-@dataclass(frozen=True, slots=True)
-class Gnss:
-    """What GPS_RAW_INT says of the receiver; None: not given."""
-
-    fix_type: int
-    h_acc_m: float | None
-    v_acc_m: float | None
-
+Reader: TypeAlias = Callable[[TelemetryState, Any, int], None]
 
 _DOWNWARD = 25  # MAV_SENSOR_ROTATION_PITCH_270
 # EKF_STATUS_REPORT and ESTIMATOR_STATUS share these bits; the last is "uninitialised" in the one

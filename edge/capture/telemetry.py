@@ -10,13 +10,13 @@ from threading import RLock
 from typing import Any
 
 from edge.capture.clock import BOOT_WRAP_MS, TimeSource, utc_by_os_clock
-from edge.capture.dispatch import DISPATCH, FROM_CAMERA, FROM_GIMBAL, Gnss, Reader
+from edge.capture.dispatch import DISPATCH, FROM_CAMERA, FROM_GIMBAL, Reader
 from edge.capture.gimbal import GimbalKind, gimbal_at
 from edge.capture.link_frames import Header
 from edge.capture.pose_buffer import Motion
 from edge.capture.rates import IntervalRequest, RateAsker, StreamRequest
 from edge.capture.streams import CAMERA_COMPONENTS, MessageRequest, VideoStream
-from edge.capture.telemetry_state import Senders, TelemetryState
+from edge.capture.telemetry_state import Gnss, Senders, TelemetryState
 from edge.records import MonoNs, NoPose, Pose, TimeQuality, UtcNs, UtcTime
 
 log = logging.getLogger(__name__)
@@ -178,14 +178,6 @@ class Telemetry:
             is_synced = state.clock.source is TimeSource.TIMESYNC
             quality = TimeQuality.GNSS_SYNCED if is_synced else TimeQuality.GNSS
             return UtcTime(UtcNs(boot_ns + state.utc.offset_ns), quality, boot_ms)
-
-    def mono_from_boot_ms(self, boot_ms: float) -> MonoNs | None:
-        """Map the autopilot's boot time onto this computer's clock; None before it is known.
-
-        Boot times after a wrap at 49.7 days count on: 2³² ms more for each.
-        """
-        with self._lock:
-            return self._state.clock.mono_from_boot(round(boot_ms * _MS))
 
     @property
     def reboots(self) -> int:

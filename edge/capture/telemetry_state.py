@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge.capture.clock import BOOT_WRAP_MS, BootClock, ClockEvent
 from edge.capture.clock_utc import UtcOffset
-from edge.capture.dispatch import Gnss
 from edge.capture.gimbal import GimbalKindEstimator, GimbalSample, gimbal_at
 from edge.capture.pose_buffer import PoseBuffer, turn_between
 from edge.capture.pose_buffer_track import Track
@@ -36,6 +36,15 @@ class Senders(Protocol):
 
     @property
     def gimbal_component_id(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gnss:
+    """What GPS_RAW_INT says of the receiver; None: not given."""
+
+    fix_type: int
+    h_acc_m: float | None
+    v_acc_m: float | None
 
 
 class TelemetryState:

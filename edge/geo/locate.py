@@ -91,14 +91,6 @@ class Locator:
         self.places: Mapping[str, Place] = places or {}  # may be exchanged between two frames
         self._scaled = intrinsics  # of the last frame size
 
-    def check_frame_size(self, width_px: int, height_px: int) -> None:
-        """Refuse, before flying, a source whose frames the calibration does not fit.
-
-        Raises:
-            CalibrationError: The aspect differs.
-        """
-        self._rig.intrinsics.scaled_to(width_px, height_px)
-
     def locate(
         self, detections: Sequence[Detection], frame: Frame, pose: Pose
     ) -> list[Sighting | Unlocated]:

@@ -120,11 +120,6 @@ class EvidenceKeeper:
         self._files.move_to_end(path)
         return EvidenceRef(path, digest)
 
-    def forget(self, incident_id: bytes) -> None:
-        """Drop the crop of an incident that is over; its pictures stay in the folder."""
-        self._crops.pop(incident_id, None)
-        self._stored.pop(incident_id, None)
-
     def _make_room(self, size_bytes: int) -> None:
         budget = int(self._config.max_mb * 1_000_000)
         total = sum(self._files.values()) + size_bytes

@@ -26,6 +26,7 @@ from edge.capture.pose_buffer_math import (
 from edge.capture.telemetry import LinkHealth, Telemetry
 from edge.config import AutopilotConfig
 from edge.records import NoPose, Pose, TimeQuality, UtcTime
+from tests.unit.capture.mavlink_peer import mono_from_boot_ms
 
 MS = 1_000_000
 ASK_EVERY_NS = 100 * MS + 20 * MS  # falls between samples at ever another place
@@ -75,7 +76,7 @@ def fly(path: Path, gimbal_component_id: int) -> Flown:
             ask_ns += ASK_EVERY_NS
         while waiting and waiting[0][1] < now_ns - ASK_BEHIND_NS:
             truth_boot_ms, _, truth = waiting.pop(0)
-            compare(flown, telemetry.at(telemetry.mono_from_boot_ms(truth_boot_ms) or 0), truth)
+            compare(flown, telemetry.at(mono_from_boot_ms(telemetry, truth_boot_ms) or 0), truth)
     flown.health, flown.utc, flown.ends = telemetry.health(), telemetry.utc(ask_ns), ask_ns
     flown.streams = tuple(stream.url for stream in telemetry.video_streams())
     return flown
@@ -174,7 +175,7 @@ def test_interpolation_alone_is_far_below_the_budget(shared_data: Path) -> None:
             held.append(entry)
         while held and held[0].record_utc_ns < entry.record_utc_ns - 2 * ASK_BEHIND_NS:
             left_out = held.pop(0).message
-            pose = telemetry.at(telemetry.mono_from_boot_ms(left_out.time_boot_ms) or 0)
+            pose = telemetry.at(mono_from_boot_ms(telemetry, left_out.time_boot_ms) or 0)
             assert isinstance(pose, Pose)
             if left_out.get_type() == "ATTITUDE":
                 euler = (left_out.roll, left_out.pitch, left_out.yaw)

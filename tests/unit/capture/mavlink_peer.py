@@ -14,6 +14,7 @@ from typing import Any
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from edge.capture.link_frames import MESSAGE_NAMES, FrameCutter
+from edge.capture.telemetry import Telemetry
 
 ALL = frozenset(MESSAGE_NAMES.values())
 LAT, LON = 315_000_000, 1_203_000_000
@@ -220,3 +221,8 @@ class TcpPeer:
         self._server.close()
         if self._client is not None:
             self._client.close()
+
+
+def mono_from_boot_ms(telemetry: Telemetry, boot_ms: float) -> int | None:
+    """Map the autopilot's boot time onto this computer's clock as the telemetry does inside."""
+    return telemetry._state.clock.mono_from_boot(round(boot_ms * 1e6))

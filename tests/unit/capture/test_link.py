@@ -26,6 +26,7 @@ from tests.unit.capture.mavlink_peer import (
     UdpPeer,
     heartbeat,
     message_of,
+    mono_from_boot_ms,
     packed,
 )
 
@@ -87,7 +88,7 @@ def test_a_silent_autopilot_is_asked_and_then_flies(
     pose = rig.telemetry.at(now_ns)
     assert isinstance(pose, Pose)
     boot_ms = (now_ns - caller.peer.boot_start_ns) / 1e6
-    mapped = rig.telemetry.mono_from_boot_ms(boot_ms)
+    mapped = mono_from_boot_ms(rig.telemetry, boot_ms)
     assert mapped is not None
     assert abs(mapped - now_ns) < 20_000_000
     assert wait_for(lambda: rig.telemetry.utc(now_ns).quality is TimeQuality.GNSS_SYNCED)

@@ -290,14 +290,14 @@ def test_a_ground_source_that_is_silent_is_no_terrain() -> None:
     assert reason(locator, box("car", (639.5, 359.5)), pose()) is NoGeotag.NO_TERRAIN
 
 
-def test_a_frame_of_another_aspect_has_no_places_and_stops_the_start() -> None:
-    """In flight it is a reason, at the start an error; a scaled frame is neither."""
+def test_a_frame_of_another_aspect_has_no_places() -> None:
+    """It is a reason, and the calibration's own error; a scaled frame is neither."""
     odd = Frame(np.zeros((480, 640, 3), np.uint8), MonoNs(0), "test", 0)
     half = Frame(np.zeros((360, 640, 3), np.uint8), MonoNs(0), "test", 0)
     (located,) = NADIR.locate([box("car", (100.0, 100.0))], odd, pose())
     assert located == Unlocated(box("car", (100.0, 100.0)), NoGeotag.FRAME_SIZE)
     with pytest.raises(CalibrationError):
-        NADIR.check_frame_size(640, 480)
+        pinhole().scaled_to(640, 480)
     (small,) = NADIR.locate([box("car", (369.5, 179.5))], half, pose())
     assert isinstance(small, Sighting)
     assert small.east_m == pytest.approx(5.0, abs=1e-6)

@@ -181,14 +181,12 @@ def test_crops_are_bounded_and_counted(tmp_path: Path) -> None:
 
 
 def test_absent_evidence_has_a_reason(tmp_path: Path) -> None:
-    """Off, never offered, forgotten, or no disk: each has its name."""
+    """Off, never offered, or no disk: each has its name."""
     off = keeper(tmp_path / "off", enabled=False)
     assert not off.offer(INCIDENT_ID, frame(), sighting())
     assert off.store(INCIDENT_ID) is NoEvidence.DISABLED
     assert not (tmp_path / "off").exists()
     evidence = keeper(tmp_path)
-    evidence.offer(INCIDENT_ID, frame(), sighting())
-    evidence.forget(INCIDENT_ID)
     assert evidence.store(INCIDENT_ID) is NoEvidence.NO_CROP
     evidence.offer(INCIDENT_ID, frame(), sighting())
     (tmp_path / "evidence").rmdir()
