@@ -251,7 +251,8 @@ def _findings(result: ScoreResult, most: int) -> Iterator[str]:
         body += "there. Grey: what is there and harmless.</p>"
         body += f"<div class=cards>{''.join(_card(*pair) for pair in drawn)}</div>"
         if rest:
-            body += f"<p>{len(rest)} more without a picture (no frame shows it, or the limit of "
+            more = "more " if drawn else ""
+            body += f"<p>{len(rest)} {more}without a picture (no frame shows it, or the limit of "
             body += f"{most} pictures is reached):</p><ul>{_listed(rest)}</ul>"
         yield section(f"{heading}: {len(findings)}", body)
 

@@ -23,8 +23,9 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-# A difference that a change of processor makes by rounding is no news.
-_ROUNDING = 1e-6
+# What a change of processor or of stored digits does is no news: places move by centimetres.
+_ROUNDING = 1e-4
+_ROUNDING_M = 0.1
 _CONDITION = re.compile(r"^\s*([A-Za-z0-9_./ -]+?)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*$")
 COUNTS = (
     "truths", "found", "missed", "alerts", "right", "duplicates", "false_alarms", "ellipse_hits",
@@ -190,12 +191,13 @@ def _judge(name: str, old: Estimate, new: Estimate | None, *, is_high_good: bool
         return Verdict(name, True, f"{name} was {old.value:.3g} and is absent now")
     worse_by = old.value - new.value if is_high_good else new.value - old.value
     allowed = fall_allowed(old, new) if is_high_good else rise_allowed(old, new)
-    if worse_by <= _ROUNDING:
+    rounding = _ROUNDING_M if name.endswith("_m") else _ROUNDING
+    if worse_by <= rounding:
         change = "did not get worse"
     else:
         change = f"{'fell' if is_high_good else 'rose'} by {worse_by:.3g}"
     text = f"{name} {change} ({old.value:.3g} → {new.value:.3g}); chance allows {allowed:.3g}"
-    return Verdict(name, worse_by > allowed + _ROUNDING, text)
+    return Verdict(name, worse_by > max(allowed, rounding), text)
 
 
 def differing_flights(baseline: Baseline, truths_by_flight: Mapping[str, int]) -> str:

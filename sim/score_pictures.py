@@ -17,7 +17,8 @@ MAX_PICTURE_BYTES = 36_000
 _AROUND = 1.1  # of the box's longer side, shown on each side of it
 _MIN_SIDE_PX = 200.0  # of what is cut out
 _QUALITIES = (80, 60, 40, 20)
-_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.40
+_STRIP = 0.35  # how much of the picture is left under a word
 _NAMED_SHARE = 0.5  # a box gets its name when this much of it is in the picture
 
 # BGR.  What it is about, what the detector saw, what is truly there.
@@ -123,13 +124,19 @@ class Cut:
             return
         cv2.rectangle(self.image_bgr, (x0, y0), (x1, y1), colour, 2 if colour == ABOUT else 1)
         if text and shown_px >= _NAMED_SHARE * (x1 - x0) * (y1 - y0):
-            (long_px, _), _ = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
-            at = (
-                int(np.clip(x0, 2, max(2, width - long_px - 2))),
-                int(np.clip(y0 - 4 if colour == SEEN else y1 + 12, 12, height - 4)),
-            )
-            for ink, thick in (((0, 0, 0), 3), (colour, 1)):
-                cv2.putText(self.image_bgr, text, at, _FONT, _FONT_SCALE, ink, thick, cv2.LINE_AA)
+            self._write(text, (x0, y0 - 4 if colour == SEEN else y1 + 13), colour)
+
+    def _write(self, text: str, at_px: tuple[int, int], colour: tuple[int, int, int]) -> None:
+        """Write a word on a dark strip, moved into the picture where it would leave it."""
+        height, width = self.image_bgr.shape[:2]
+        (long_px, high_px), low_px = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
+        x = int(np.clip(at_px[0], 1, max(1, width - long_px - 2)))
+        y = int(np.clip(at_px[1], high_px + 1, max(high_px + 1, height - low_px - 1)))
+        strip = self.image_bgr[
+            max(0, y - high_px - 1) : y + low_px, max(0, x - 1) : x + long_px + 1
+        ]
+        strip[:] = (strip * _STRIP).astype(np.uint8)
+        cv2.putText(self.image_bgr, text, (x, y), _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA)
 
     def webp(self) -> bytes:
         """Return it as WebP of at most `MAX_PICTURE_BYTES`, at the best quality that fits."""

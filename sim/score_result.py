@@ -153,7 +153,8 @@ def hours(flight: FlightScore) -> float:
 
 def percentile(values: Sequence[float], q: float) -> float | None:
     """Return the q-th percentile; None of nothing."""
-    return round(float(np.percentile(values, q)), 4) if len(values) else None
+    # Plus zero: -0.0 is no figure to show.
+    return round(float(np.percentile(values, q)), 4) + 0.0 if len(values) else None
 
 
 @dataclass(frozen=True, slots=True)
