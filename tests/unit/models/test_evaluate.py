@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from models.data import ShardSet
 from models.evaluate import Judged, best_threshold, judge, judge_all, label_score
 from models.report import report_on
 from models.split import LABELS
+from models.stills import write_stills
 
 TRUTH = np.array([[0, 10, 10, 50, 50], [0, 100, 10, 140, 50], [-1, 200, 10, 260, 70]], np.float32)
 
@@ -92,3 +94,13 @@ def test_a_set_is_judged_from_its_shards(tmp_path: Path) -> None:
     assert judged.n_true[0] == 1
     assert sorted(judged.by_label[0]) == [(0.9, False), (0.9, True)]
     assert pictures.shares().sum() == pytest.approx(1.0)
+
+
+def test_stills_are_spread_over_the_whole_set(tmp_path: Path) -> None:
+    """Calibration sees the first district and the last."""
+    pictures = ShardSet(tmp_path, "train")
+    pictures.images = [np.full((20, 30, 3), i, np.uint8) for i in range(50)]
+    paths = write_stills(pictures, tmp_path / "out", 10)
+    shades = [int(np.asarray(cv2.imread(str(path)))[0, 0, 0]) for path in paths]
+    assert len(shades) == 10
+    assert (shades[0], shades[-1]) == (0, 49)
