@@ -79,12 +79,12 @@ def _lay_lot(rng: np.random.Generator, family: Family, material: ImageArray, lot
         garden = _rect(low[0], low[1], high[0], cut[1])
         if rng.random() < 0.5:
             garden = _rect(cut[0], low[1], high[0], high[1])
-        _fill(material, garden, Material.GRASS if rng.random() < 0.8 else Material.SOIL)
+        _fill(material, garden, Material.GRASS if rng.random() < 0.8 else Material.GRAVEL)
     if lot.kind == "yard" and rng.random() < 0.5:
         _fill(
             material,
             lot.foot.corners(-float(rng.uniform(1.0, 3.0))),
-            Material.SOIL if rng.random() < 0.5 else Material.MEADOW,
+            drawn if rng.random() < 0.5 else Material.MEADOW,  # bare earth is a find, not a yard
         )
     if lot.kind == "pond":
         _fill(material, pond_outline(lot), Material.WATER)
