@@ -46,14 +46,25 @@ class Origin:
 
     def geodetic(self, east_m: float, north_m: float) -> tuple[float, float]:
         """Return latitude and longitude in degrees by the local curvature: exact to mm here."""
+        meridian, prime = self._radii_m()
+        lat = self.lat_deg + math.degrees(north_m / meridian)
+        middle = math.radians((lat + self.lat_deg) / 2)
+        return lat, self.lon_deg + math.degrees(east_m / (prime * math.cos(middle)))
+
+    def local(self, lat_deg: float, lon_deg: float) -> tuple[float, float]:
+        """Return east and north in metres: the way back of `geodetic`."""
+        meridian, prime = self._radii_m()
+        middle = math.radians((lat_deg + self.lat_deg) / 2)
+        east_m = math.radians(lon_deg - self.lon_deg) * prime * math.cos(middle)
+        return east_m, math.radians(lat_deg - self.lat_deg) * meridian
+
+    def _radii_m(self) -> tuple[float, float]:
+        """Return the radii of curvature along the meridian and across it, at ground level."""
         e2 = _FLATTENING * (2 - _FLATTENING)
         sin = math.sin(math.radians(self.lat_deg))
         over = self.amsl_m + self.geoid_m
         meridian = _EQUATOR_M * (1 - e2) / (1 - e2 * sin * sin) ** 1.5 + over
-        prime = _EQUATOR_M / math.sqrt(1 - e2 * sin * sin) + over
-        lat = self.lat_deg + math.degrees(north_m / meridian)
-        middle = math.radians((lat + self.lat_deg) / 2)
-        return lat, self.lon_deg + math.degrees(east_m / (prime * math.cos(middle)))
+        return meridian, _EQUATOR_M / math.sqrt(1 - e2 * sin * sin) + over
 
 
 @dataclass(frozen=True)

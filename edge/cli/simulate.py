@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.status import Status
 
+from edge.cli.addresses import address
 from edge.cli.signals import stop_on_signals
+from edge.cli.sim_camera import camera
 
 if TYPE_CHECKING:
     from sim.serve import ServeStatus
@@ -20,6 +22,9 @@ sim = typer.Typer(no_args_is_help=True, help="The simulator: serve a flight, rec
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.add_typer(sim, name="sim")
+
+
+sim.command()(camera)
 
 
 @sim.command()
@@ -55,10 +60,10 @@ def serve(
     from sim.wire_camera import Announce
 
     _check_announce(announce)
-    rtp_host, rtp_port = _address(rtp, 5600)
-    rtsp_host, rtsp_port = _address(rtsp, 8554)
-    broker_host, broker_port = _address(broker, 1883)
-    listen_host, listen_port = _address(broker_listen, 1884)
+    rtp_host, rtp_port = address(rtp, 5600)
+    rtsp_host, rtsp_port = address(rtsp, 8554)
+    broker_host, broker_port = address(broker, 1883)
+    listen_host, listen_port = address(broker_listen, 1884)
     console = Console(stderr=True, highlight=False)
     with Status("starting", console=console) as line:
         options = ServeOptions(
@@ -110,18 +115,6 @@ def resend(
 
     sent = resend_log(log, mavlink, speed, stop_on_signals())
     typer.echo(f"sent {sent} messages")
-
-
-def _address(text: str, default_port: int) -> tuple[str | None, int]:
-    """Split host:port; an empty text means not at all."""
-    from edge.errors import ScenarioError
-
-    if not text:
-        return None, default_port
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ScenarioError(f"{text!r}: give host:port")
-    return host, int(port)
 
 
 @sim.command()

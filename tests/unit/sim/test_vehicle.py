@@ -124,3 +124,4 @@ def test_degrees_on_the_ground_agree_with_an_ellipsoid_library() -> None:
         there = pymap3d.enu2geodetic(east, north, 0.0, ORIGIN.lat_deg, ORIGIN.lon_deg, 14.8)
         back = pymap3d.geodetic2enu(lat, lon, there[2], ORIGIN.lat_deg, ORIGIN.lon_deg, 14.8)
         assert back[:2] == pytest.approx((east, north), abs=0.01)
+        assert ORIGIN.local(lat, lon) == pytest.approx((east, north), abs=1e-6)
