@@ -11,6 +11,7 @@ from sim.world_finds import Finds, FloatArray, free_plot, tint_of
 from sim.world_ground import pixels
 from sim.world_mesh import Footprint, Skin
 from sim.world_props import MACHINE_RGB, TIPPER_RGB, drum, roller, stand, strew, tipper
+from sim.world_sites import CLOSE_LOTS
 
 _DUMPS = ("yard", "park", "field", "yard", "site", "farm", "parking")
 _RUBBISH_RGB = np.array(
@@ -166,6 +167,9 @@ def add_waste_pile(finds: Finds) -> None:
     long = float(3.0 * (largest / 3.0) ** rng.random())
     wide = max(2.4, long * float(rng.uniform(0.55, 1.0)))
     plot = free_plot(finds, _DUMPS, (long + 1.0, wide + 1.0), 0.7)
+    if plot is None:  # a smaller one between houses
+        long, wide = min(long, 4.0), min(wide, 3.4)
+        plot = free_plot(finds, (*_DUMPS, *CLOSE_LOTS), (long + 1.0, wide + 1.0), 0.7)
     if plot is None:
         return
     foot = Footprint(

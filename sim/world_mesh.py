@@ -15,6 +15,13 @@ Rgb = tuple[float, float, float]
 VERTEX_FLOATS = 12  # position 3, normal 3, uv 2, layer 1, colour 3
 
 
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return cross products of rows; numpy's own is several times slower on a few rows."""
+    x = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
+    y = a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]
+    return np.stack([x, y, a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]], axis=1)
+
+
 @dataclass
 class MeshBuilder:
     """Collects triangles as rows of floats; shape of each piece (3 * triangles, VERTEX_FLOATS)."""
@@ -33,11 +40,12 @@ class MeshBuilder:
             rgb: Tint, 0 to 1.
         """
         corners = np.asarray(corners_m, np.float32).reshape(-1, 4, 3)
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        flat = np.linalg.norm(normals, axis=1, keepdims=True) < 1e-6
-        other = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 0])
-        normals = np.where(flat, other, normals)
-        normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+        edges = corners[:, 1:] - corners[:, :1]
+        normals = _cross(edges[:, 0], edges[:, 1])
+        flat = np.einsum("ij,ij->i", normals, normals) < 1e-12
+        if flat.any():
+            normals[flat] = _cross(edges[flat, 1], edges[flat, 2])
+        normals /= np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None] + np.float32(1e-9)
         rows = np.zeros((len(corners), 6, VERTEX_FLOATS), np.float32)
         order = [0, 1, 2, 0, 2, 3]
         rows[:, :, 0:3] = corners[:, order]

@@ -16,7 +16,7 @@ from sim.world_props import (
     stand,
     strew,
 )
-from sim.world_sites import OPEN_LOTS
+from sim.world_sites import CLOSE_LOTS, OPEN_LOTS
 
 _RIM_M = 0.75  # width of the trodden lip round a pit
 
@@ -168,6 +168,11 @@ def _place(finds: Finds, spare_m: float) -> tuple[Footprint, bool] | None:
         long = float(2.2 * (15 / 2.2) ** rng.random())
         wide = max(2.0, long * float(rng.uniform(0.3, 0.95)))
     plot = free_plot(finds, OPEN_LOTS, (long + 2 * spare_m, wide + 2 * spare_m), 0.9)
+    if plot is None:  # no room on open land: a smaller one, in a courtyard or a car park
+        long, wide = min(long, 3.6), min(wide, 2.6)
+        wanted = (long + 2 * spare_m - 1, wide + 2 * spare_m - 1)
+        plot = free_plot(finds, (*OPEN_LOTS, *CLOSE_LOTS), wanted, 0.9)
+        spare_m -= 0.5
     if plot is None:
         return None
     long, wide = plot.length_m - 2 * spare_m, plot.width_m - 2 * spare_m

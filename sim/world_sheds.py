@@ -177,17 +177,20 @@ def _build(finds: Finds, find: tuple[str, str]) -> None:
     wide = float(np.clip(long * rng.uniform(0.35, 0.8), 2.6, 9.0))
     high = float(rng.uniform(2.2, 4.2))
     placed = _on_roof(finds, long, wide) if rng.random() < 0.22 else None
+    spot = None
+    if placed is None:
+        spot = free_spot(finds, ("yard", "field", "park", "site"), np.hypot(long, wide) / 2)
+        placed = _on_roof(finds, long, wide) if spot is None else None
     if placed is not None:
         foot, base = placed
         points = _raise_shed(finds, foot, base, min(high, 2.9))
-    else:
-        spot = free_spot(finds, ("yard", "field", "park", "site"), np.hypot(long, wide) / 2)
-        if spot is None:
-            return
+    elif spot is not None:
         turn = rng.uniform(0, np.pi) if rng.random() < 0.4 else rng.normal(0, 0.05)
         foot = Footprint(*spot, long, wide, float(turn))
         points = _raise_shed(finds, foot, 0.0, high)
         _clutter(finds, foot)
+    else:
+        return
     finds.add(find, foot.corners(), points)
 
 

@@ -34,6 +34,7 @@ from sim.world_props import (
 )
 
 OPEN_LOTS = ("yard", "field", "park", "site", "farm")
+CLOSE_LOTS = ("parking", "block", "house", "row", "hall")  # with room between the buildings
 _BLOCK_LEAST_M = 24.0
 _FENCE_RGB = ((64, 120, 196), (58, 128, 88), (226, 228, 230), (70, 150, 160))
 
