@@ -52,7 +52,7 @@ class Daylight:
 _SKIES = {
     "clear": (0.46, (0.22, 0.36), (0.0001, 0.0009)),
     "thin_cloud": (0.2, (0.45, 0.7), (0.0003, 0.0014)),
-    "haze": (0.14, (0.4, 0.6), (0.0018, 0.0045)),
+    "haze": (0.14, (0.4, 0.6), (0.0012, 0.0028)),
     "overcast": (0.2, (0.92, 1.0), (0.0003, 0.0022)),
 }
 _MOST_SUN = 1.9  # a low sun would else burn out every wall that faces it
