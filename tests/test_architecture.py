@@ -50,6 +50,7 @@ HOMES = {
     "pydantic": {
         "edge/config.py",
         "edge/settings.py",
+        "edge/toml_file.py",
         "edge/capture/recording.py",
         "edge/patrol/snapshot.py",
         "edge/vision",

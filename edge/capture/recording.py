@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import heapq
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,17 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.capture.files import StillFolder, VideoFile
 from edge.capture.logs import read_log
 from edge.errors import FlightError
 from edge.records import Frame, ImageArray, MonoNs, Tick
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edge.toml_file import read_toml
 
 FORMAT = 1
 # Telemetry is fed this far ahead of a frame, so that its pose is interpolated, never extrapolated.
@@ -210,25 +205,13 @@ def open_flight(folder: Path) -> RecordedFlight:
         FlightError: No `flight.toml`, another format version, a wrong key, or a missing file.
     """
     path = folder / "flight.toml"
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
+    file = read_toml(path, FlightError, "a flight is a folder with flight.toml")
+    if file.table.get("format") != FORMAT:
         raise FlightError(
-            f"{path}: cannot be read ({error.strerror}); a flight is a folder with flight.toml"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FlightError(f"{path}: is not TOML: {error}") from error
-    if table.get("format") != FORMAT:
-        raise FlightError(
-            f"{path}: format is {table.get('format')!r}, this version reads {FORMAT}; "
+            f"{path}: format is {file.table.get('format')!r}, this version reads {FORMAT}; "
             "record the flight again or update skywhistle"
         )
-    try:
-        flight = RecordedFlight(folder, FlightSpec.model_validate(table))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "(the whole file)"
-        raise FlightError(f"{path}: {key}: {first['msg']} (got {first['input']!r})") from error
+    flight = RecordedFlight(folder, file.into(FlightSpec))
     _check_files(flight, path)
     return flight
 

@@ -10,7 +10,7 @@ import pytest
 
 from edge.config import PatrolConfig
 from edge.errors import ConfigError
-from edge.settings import json_schema, line_of, read_settings, reloaded, restart_needed
+from edge.settings import json_schema, read_settings, reloaded, restart_needed
 
 try:
     import tomllib
@@ -129,14 +129,6 @@ def test_two_cameras_of_one_name_are_refused(tmp_path: Path) -> None:
     """Names that tell things apart are unique."""
     camera = GOOD[GOOD.index("[[camera]]") : GOOD.index("[[rule]]")]
     assert "same name" in refusal(tmp_path, GOOD + camera)
-
-
-def test_the_line_of_a_key_is_that_of_its_own_table() -> None:
-    """The third [[rule]] is not the first."""
-    text = "[[rule]]\nname = 1\n[[rule]]\nname = 2\n[a.b]\nname = 3\n"
-    assert line_of(text, ("rule", 1, "name")) == 4
-    assert line_of(text, ("a", "b", "name")) == 6
-    assert line_of(text, ("rule", 0, "absent")) == 1
 
 
 def test_only_rules_and_zones_reload(tmp_path: Path) -> None:

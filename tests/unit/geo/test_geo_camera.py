@@ -98,12 +98,12 @@ def test_a_calibration_is_read_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("fx_px = 900.0", "fx_px = -900.0", "`fx_px` = -900.0"),
-        ("fx_px = 900.0", "focal_px = 900.0", "`f"),
-        ("fx_px = 900.0\n", "", "`fx_px` is missing"),
-        ("fx_px = 900.0", "fx_px = nan", "`fx_px` = nan"),
-        ("[-0.1, 0.01, 0.0, 0.0, 0.0]", "[-0.1, 0.01]", "`distortion"),
-        ('"brown"', '"magic"', "`model` = 'magic'"),
+        ("fx_px = 900.0", "fx_px = -900.0", ":5: fx_px = -900.0"),
+        ("fx_px = 900.0", "fxx_px = 900.0", "did you mean `fx_px`?"),
+        ("fx_px = 900.0\n", "", "fx_px: is missing"),
+        ("fx_px = 900.0", "fx_px = nan", "fx_px = nan"),
+        ("[-0.1, 0.01, 0.0, 0.0, 0.0]", "[-0.1, 0.01]", "distortion.2: is missing"),
+        ('"brown"', '"magic"', "model = 'magic'"),
         ("cx_px = 639.5", "cx_px = 6395.0", "outside the 1280×720 picture"),
         ("fy_px", "fy_px =", "not TOML"),
     ],

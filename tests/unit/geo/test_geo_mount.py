@@ -154,9 +154,12 @@ def test_every_shipped_mount_loads(repo: Path) -> None:
     ("text", "said"),
     [
         ('id = "m"\nkind = "fixed"\n', "body_from_camera_deg"),
-        ('id = "m"\nkind = "hand_held"\n', "`kind` = 'hand_held'"),
+        ('id = "m"\nkind = "hand_held"\n', ":2: kind = 'hand_held'"),
         ('id = "m"\nkind = "servo_gimbal"\nbody_from_camera_deg = [0, 0, 0]\n', "belongs to"),
-        ('id = "m"\nkind = "servo_gimbal"\nlever_arm = [0, 0, 0]\n', "unknown key `lever_arm`"),
+        (
+            'id = "m"\nkind = "servo_gimbal"\nlever_arm = [0, 0, 0]\n',
+            "lever_arm: unknown key (value [0, 0, 0]); did you mean `lever_arm_m`?",
+        ),
     ],
 )
 def test_a_wrong_mount_says_file_and_key(tmp_path: Path, text: str, said: str) -> None:

@@ -1,0 +1,161 @@
+"""The reader of TOML files: a mistake gives file, line, key, value, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from edge.errors import SkywhistleError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_HEADER = re.compile(r"^\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_\-\"'.]+)\s*=")
+_MAX_BYTES = 1_000_000  # such a file is a page of text; more is the wrong file
+
+Place = tuple[int | str, ...]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class TomlFile:
+    """A TOML file as read, not yet judged by its keys."""
+
+    path: Path
+    text: str
+    table: dict[str, Any]
+    error: type[SkywhistleError]  # what a mistake in it is raised as
+
+    def into(self, model: type[Model]) -> Model:
+        """Turn the file into types.
+
+        Raises:
+            SkywhistleError: Of the kind `error`: an unknown or missing key, a wrong type, an
+                impossible value; each mistake on a line of its own.
+        """
+        try:
+            return model.model_validate(self.table)
+        except ValidationError as error:
+            details = _deepest(error.errors())
+            sentences = [_sentence(self, model, detail) for detail in details]
+            raise self.error("\n".join(sentences)) from error
+
+
+def read_toml(path: Path, error: type[SkywhistleError], advice: str) -> TomlFile:
+    """Read a TOML file.
+
+    Args:
+        path: The file.
+        error: The kind of error to raise.
+        advice: What to do where there is no such file.
+
+    Raises:
+        SkywhistleError: Of the kind `error`: missing, too large, not UTF-8, not TOML.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as refusal:
+        raise error(f"{path}: cannot be read ({refusal.strerror}); {advice}") from refusal
+    if len(data) > _MAX_BYTES:
+        raise error(f"{path}: {len(data)} bytes are not such a file; {advice}")
+    try:
+        text = data.decode("utf-8")
+        return TomlFile(path, text, tomllib.loads(text), error)
+    except UnicodeDecodeError as refusal:
+        raise error(f"{path}: is not UTF-8 text ({refusal}); save it as UTF-8") from refusal
+    except tomllib.TOMLDecodeError as refusal:
+        raise error(f"{path}: is not TOML: {refusal}") from refusal
+
+
+def line_of(text: str, place: Place) -> int:
+    """Find the line (from 1) of a key in TOML text; its table's line when the key is not there."""
+    best, best_depth = 1, 0
+    for line, here in _places(text):
+        depth = _shared(here, place)
+        if depth == len(here) and depth > best_depth:
+            best, best_depth = line, depth
+    return best
+
+
+def _deepest(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Drop what the library says of a list only because one of its items is wrong."""
+    places = [detail["loc"] for detail in details]
+    return [
+        detail
+        for detail in details
+        if not any(
+            len(place) > len(detail["loc"]) and place[: len(detail["loc"])] == detail["loc"]
+            for place in places
+        )
+    ]
+
+
+def _sentence(file: TomlFile, model: type[BaseModel], detail: ErrorDetails) -> str:
+    place = tuple(part for part in detail["loc"] if not str(part).startswith("function-"))
+    key = ".".join(str(part) for part in place) or "(the whole file)"
+    where = f"{file.path}:{line_of(file.text, place)}: {key}"
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(model, place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"{where}: unknown key (value {detail['input']!r}); {hint}"
+    if detail["type"] == "missing":
+        return f"{where}: is missing; add it"
+    message = detail["msg"].removeprefix("Value error, ")
+    if isinstance(detail["input"], dict):  # a law over several keys: the sentence names them
+        return f"{where}: {message}"
+    return f"{where} = {detail['input']!r}: {message}"
+
+
+def _places(text: str) -> Iterable[tuple[int, Place]]:
+    """Yield each line that opens a table or sets a key, with its full path."""
+    table: Place = ()
+    n_of_array: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            name = header[2].strip()
+            table = tuple(part.strip(" \"'") for part in name.split("."))
+            if header[1] == "[[":
+                n_of_array[name] = n_of_array.get(name, -1) + 1
+                table = (*table, n_of_array[name])
+            yield number, table
+        elif key := _KEY.match(line):
+            yield number, (*table, *(part.strip("\"'") for part in key[1].split(".")))
+
+
+def _shared(here: Place, wanted: Place) -> int:
+    return next(
+        (i for i, (a, b) in enumerate(zip(here, wanted, strict=False)) if a != b),
+        min(len(here), len(wanted)),
+    )
+
+
+def _known_keys(model: type[BaseModel], place: Place) -> list[str]:
+    for part in place:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next(filter(None, map(_model_in, typing.get_args(annotation))), None)
