@@ -16,7 +16,6 @@ import cv2
 from edge.capture.clock import utc_by_os_clock
 from edge.capture.gimbal import GimbalKind
 from edge.capture.link_probe import AutopilotProbe, probe_autopilot
-from edge.capture.streams import VideoStream
 from edge.capture.video_probe import probe_camera
 from edge.config import CameraConfig, PatrolConfig
 from edge.desk.probe import probe_broker
@@ -28,6 +27,7 @@ from edge.labels import refuse_unknown_labels
 from edge.settings import Settings
 from edge.vision.manifest import read_manifest
 from edge.vision.probe import probe_model
+from edge.vision.tiles import TileGrid
 
 _MEGABYTE = 1_000_000
 # 2026-01-01: a computer that thinks it is earlier has forgotten the time.
@@ -65,12 +65,13 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     yield Finding("config", Grade.OK, f"{settings.path}: read, {len(patrol.rule)} rules")
     yield from _check_files(patrol)
     for camera in patrol.camera:
+        yield from _check_calibration(camera)
         yield from _check_model(camera, patrol)
     yield from _check_labels(patrol)
     autopilot = probe_autopilot(patrol.autopilot, seconds)
     yield from _check_autopilot(autopilot, patrol)
     for camera in patrol.camera:
-        yield from _check_camera(camera, autopilot.streams, seconds)
+        yield from _check_camera(camera, autopilot, seconds)
     yield from _check_broker(patrol)
     yield from _check_disk(patrol)
     yield from _check_computer()
@@ -82,6 +83,18 @@ def _check_files(patrol: PatrolConfig) -> Iterator[Finding]:
         yield Finding("config", Grade.OK, "zones, grid and event codes are readable")
     except ConfigError as error:
         yield Finding("config", Grade.FAIL, str(error))
+
+
+def _check_calibration(camera: CameraConfig) -> Iterator[Finding]:
+    """Lens and mount are read even where neither camera nor autopilot is there to fit them."""
+    for part, read, path in (
+        (f"lens of {camera.id}", read_intrinsics, camera.calibration),
+        (f"mount of {camera.id}", read_mount, camera.mount),
+    ):
+        try:
+            read(path)
+        except ConfigError as error:
+            yield Finding(part, Grade.FAIL, str(error))
 
 
 def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding]:
@@ -97,6 +110,7 @@ def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding
         f"{probe.name}: hash {probe.sha256[:16]} as in its manifest, layout {probe.layout}, "
         f"{len(probe.labels)} labels, {probe.inference_ms:.0f} ms an inference",
     )
+    yield from _check_tiles(camera, probe.detect_ms)
     grade = Grade.OK if probe.provider_is_as_asked else Grade.FAIL
     told = f"asked for {probe.provider_asked}, got {probe.provider_got}"
     mend = "" if grade is Grade.OK else "; install its onnxruntime, or change inference.providers"
@@ -109,6 +123,25 @@ def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding
         yield Finding(
             part, Grade.FAIL, f"no rule wants any of its labels: {', '.join(probe.labels)}"
         )
+
+
+def _check_tiles(camera: CameraConfig, detect_ms: float) -> Iterator[Finding]:
+    """Say what tiles cost: an inference each."""
+    tiles = camera.tiles
+    if tiles is None:
+        return
+    grid = TileGrid(tiles.columns, tiles.rows, tiles.overlap, tiles.and_whole)
+    frame_ms = grid.n_inferences * detect_ms
+    may_hz = 1000.0 / frame_ms
+    grade = Grade.OK if may_hz >= camera.max_rate_hz else Grade.WARN
+    above = f" from {tiles.from_agl_m:g} m above ground on" if tiles.from_agl_m else ""
+    yield Finding(
+        f"tiles of {camera.id}",
+        grade,
+        f"{tiles.columns}×{tiles.rows}{above}: {grid.n_inferences} inferences a frame, about "
+        f"{frame_ms:.0f} ms, so at most {may_hz:.1f} of the {camera.max_rate_hz:g} frames a second "
+        "that max_rate_hz allows",
+    )
 
 
 def _check_labels(patrol: PatrolConfig) -> Iterator[Finding]:
@@ -141,9 +174,8 @@ def _check_gimbal(camera: CameraConfig, probe: AutopilotProbe) -> Iterator[Findi
     part = f"mount of {camera.id}"
     try:
         mount = read_mount(camera.mount)
-    except ConfigError as error:
-        yield Finding(part, Grade.FAIL, str(error))
-        return
+    except ConfigError:
+        return  # told already, with the lens
     wanted = _GIMBAL_OF_MOUNT.get(mount.kind)
     if wanted is None:
         yield Finding(part, Grade.OK, "fixed: turns with the vehicle")
@@ -160,16 +192,21 @@ def _check_gimbal(camera: CameraConfig, probe: AutopilotProbe) -> Iterator[Findi
 
 
 def _check_camera(
-    camera: CameraConfig, streams: tuple[VideoStream, ...], seconds: float
+    camera: CameraConfig, autopilot: AutopilotProbe, seconds: float
 ) -> Iterator[Finding]:
     part = f"camera {camera.id}"
+    streams = autopilot.streams
     chosen = next((s for s in streams if camera.mavlink_stream in (0, s.stream_id)), None)
     if camera.source == "mavlink" and chosen is None:
-        yield Finding(part, Grade.FAIL, "no stream was announced over MAVLink; give its URL")
+        text = "no stream was announced over MAVLink"
+        mend = "give its URL" if autopilot.heartbeat else "it needs the autopilot first"
+        yield Finding(part, Grade.FAIL, f"{text}; {mend}")
         return
     probe = probe_camera(camera, lambda: chosen, seconds)
     if not probe.opened:
-        yield Finding(part, Grade.FAIL, f"{camera.source}: {probe.error}")
+        named = probe.error.startswith(camera.source)
+        text = probe.error if named else f"{camera.source}: {probe.error}"
+        yield Finding(part, Grade.FAIL, text)
         return
     yield Finding(
         part,
@@ -181,7 +218,7 @@ def _check_camera(
     try:
         read_intrinsics(camera.calibration).scaled_to(probe.width_px, probe.height_px)
         yield Finding(part, Grade.OK, f"calibration {camera.calibration.name} fits this size")
-    except ConfigError as error:
+    except ConfigError as error:  # of a file that is not there: told a second time, no harm
         yield Finding(part, Grade.FAIL, str(error))
 
 
@@ -193,7 +230,7 @@ def _check_broker(patrol: PatrolConfig) -> Iterator[Finding]:
         yield Finding("broker", Grade.FAIL, str(error))
         return
     if not probe.connected:
-        yield Finding("broker", Grade.FAIL, f"{where}: {probe.error}")
+        yield Finding("broker", Grade.FAIL, probe.error)
         return
     secure = "with TLS" if probe.tls else "without TLS: anyone on the way can read and forge"
     yield Finding("broker", Grade.OK if probe.tls else Grade.WARN, f"{where}: connected {secure}")
@@ -206,8 +243,12 @@ def _check_disk(patrol: PatrolConfig) -> Iterator[Finding]:
     folder = _nearest_folder(patrol.mailbox.path)
     need_mb = patrol.mailbox.max_mb + patrol.evidence.max_mb * patrol.evidence.enabled
     free_mb = shutil.disk_usage(folder).free / _MEGABYTE
+    held_mb = patrol.mailbox.path.stat().st_size / _MEGABYTE if patrol.mailbox.path.exists() else 0
     grade = Grade.OK if free_mb > need_mb else Grade.WARN
-    yield Finding("disk", grade, f"{folder}: {free_mb:.0f} MB free, may need {need_mb:.0f}")
+    text = f"{folder}: {free_mb:.0f} MB free, may need {need_mb:.0f}"
+    if free_mb + held_mb < patrol.mailbox.max_mb:  # pictures make way, alerts do not
+        grade, text = Grade.FAIL, f"{text}; free some, or lower mailbox.max_mb"
+    yield Finding("disk", grade, text)
     if not os.access(folder, os.W_OK):
         yield Finding("disk", Grade.FAIL, f"{folder}: may not be written by this user")
 

@@ -59,8 +59,20 @@ class VideoError(SkywhistleError):
     """A video source cannot be opened or went away."""
 
 
+class VideoConfigError(VideoError):
+    """A camera's `source` names no file or no kind of source: a mistake in the config."""
+
+    exit_code = 2
+
+
 class TelemetryError(SkywhistleError):
     """The autopilot's link or log cannot be read."""
+
+
+class TelemetryConfigError(TelemetryError):
+    """`autopilot` in the config cannot be meant: its url, baud or a message's name."""
+
+    exit_code = 2
 
 
 class ProtocolError(SkywhistleError):

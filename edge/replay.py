@@ -114,8 +114,10 @@ def fresh_folder(out: Path) -> None:
     """Make the results folder, empty of an earlier replay's results and of nothing else.
 
     Raises:
-        ConfigError: The folder holds files that no replay writes; nothing was removed.
+        ConfigError: It holds files that no replay writes, or cannot be made; nothing was removed.
     """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file; give an empty --out folder")
     ours = {"mailbox.db", "mailbox.db-wal", "mailbox.db-shm", "alerts.geojson", "summary.json"}
     ours |= {"detections.jsonl", "map.png", "frames", "evidence", "state", "desk.db"}
     ours |= {"desk.db-wal", "desk.db-shm", "patrol.toml", "alerts.csv", "uplink.log"}
@@ -129,8 +131,15 @@ def fresh_folder(out: Path) -> None:
             raise ConfigError(
                 f"{out}: holds {foreign[0]}, which no replay writes; give an empty --out folder"
             )
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    try:
+        if out.exists():
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+    except OSError as error:
+        where = error.filename or out
+        raise ConfigError(
+            f"{out}: cannot be made ({where}: {error.strerror}); give another --out folder"
+        ) from error
 
 
 def _backdrop_every(flight: RecordedFlight) -> int:

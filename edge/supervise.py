@@ -76,7 +76,7 @@ class Program:
 
 def skywhistle(*arguments: str) -> list[str]:
     """Return the command line of another Skywhistle program in this same environment."""
-    return [sys.executable, "-m", "edge.cli.main", *arguments]
+    return [sys.executable, "-m", "edge.cli", *arguments]
 
 
 def supervise(programs: Sequence[Program], stop: threading.Event) -> int:

@@ -51,7 +51,7 @@ class Child:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge.cli.main", *arguments],
+                [sys.executable, "-m", "edge.cli", *arguments],
                 cwd=REPO,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -81,8 +81,8 @@ class Child:
                 words = child.cmdline()
             except psutil.Error:  # it ended just now
                 continue
-            if "edge.cli.main" in words:
-                found[words[words.index("edge.cli.main") + 1]] = child.pid
+            if "edge.cli" in words:
+                found[words[words.index("edge.cli") + 1]] = child.pid
         return found
 
     def send(self, number: signal.Signals) -> None:
@@ -115,7 +115,7 @@ class Child:
 def skywhistle(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as a user types it."""
     done = subprocess.run(  # noqa: PLW1510  (its exit code is what the tests look at)
-        [sys.executable, "-m", "edge.cli.main", *arguments],
+        [sys.executable, "-m", "edge.cli", *arguments],
         cwd=REPO,
         input=stdin,
         capture_output=True,

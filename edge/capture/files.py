@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from edge.capture.slots import AHEAD_FRAMES
-from edge.errors import VideoError
+from edge.errors import VideoConfigError, VideoError
 from edge.records import ImageArray
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ class VideoFile:
 
     def _open(self) -> cv2.VideoCapture:
         if not self.path.is_file():
-            raise VideoError(f"{self.path}: no such video file; check `source` of the camera")
+            raise VideoConfigError(f"{self.path}: no such video file; check `source` of the camera")
+        if not os.access(self.path, os.R_OK):
+            raise VideoConfigError(f"{self.path}: may not be read by this user; check its mode")
         capture = cv2.VideoCapture(
             str(self.path.absolute()), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, self._threads]
         )
@@ -139,12 +142,12 @@ class StillFolder:
         self.path = Path(folder)
         self._ahead = ahead
         if not self.path.is_dir():
-            raise VideoError(f"{self.path}: no such folder of stills")
+            raise VideoConfigError(f"{self.path}: no such folder of stills")
         patterns = (pattern,) if pattern else STILL_PATTERNS
         wanted = {path for one in patterns for path in self.path.glob(one) if path.is_file()}
         self.paths = tuple(sorted(wanted))
         if not self.paths:
-            raise VideoError(f"{self.path}: no still matches {' '.join(patterns)}")
+            raise VideoConfigError(f"{self.path}: no still matches {' '.join(patterns)}")
         self.unreadable = 0
         self.size_changes = 0
         self.problem = ""

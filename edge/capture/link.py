@@ -7,6 +7,7 @@ It is read-only towards the vehicle: all that it can ever send is listed in `SEN
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import random
 import threading
@@ -52,7 +53,7 @@ class MavlinkLink:
         """Prepare; nothing is opened yet.
 
         Raises:
-            TelemetryError: The address or a message's name cannot be meant.
+            TelemetryConfigError: The address or a message's name cannot be meant.
         """
         check_url(config.url)
         self._config = config
@@ -85,9 +86,13 @@ class MavlinkLink:
             self._open()
         except OSError as error:
             if self._config.url.startswith("udp"):
-                raise TelemetryError(
-                    f"autopilot.url = {self._config.url!r} cannot be opened: {error}; "
+                mend = (
                     "is another program using the port?"
+                    if error.errno == errno.EADDRINUSE
+                    else "check the host's name and that it is this computer's"
+                )
+                raise TelemetryError(
+                    f"autopilot.url = {self._config.url!r} cannot be opened: {error}; {mend}"
                 ) from error
             log.warning("link_closed url=%s error=%s", self._config.url, error)
         self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)

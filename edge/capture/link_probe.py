@@ -89,7 +89,7 @@ def _why_silent(config: AutopilotConfig, health: LinkHealth) -> str:
         return f"{where}: {health.bad_crc} broken frames; is autopilot.baud the autopilot's?"
     if health.messages:
         return f"{where}, but {health.messages} other messages; is autopilot.component_id right?"
-    return f"{where} and nothing else; check cable, port and the autopilot's serial protocol"
+    return f"{where}, and nothing else comes; check cable, port and the autopilot's serial protocol"
 
 
 def _name(enum: str, number: int | None) -> str:

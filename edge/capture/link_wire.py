@@ -16,7 +16,7 @@ import tty
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from edge.errors import TelemetryError
+from edge.errors import TelemetryConfigError
 
 _READ_BYTES = 65535
 _CONNECT_TIMEOUT_S = 3.0
@@ -133,7 +133,7 @@ class SerialWire:
     def __init__(self, device: str, baud: int) -> None:
         speed = getattr(termios, f"B{baud}", None)
         if speed is None:
-            raise TelemetryError(
+            raise TelemetryConfigError(
                 f"autopilot.baud = {baud} is no speed of this system's serial ports; "
                 "use one such as 57600, 115200 or 921600"
             )
@@ -175,17 +175,17 @@ def check_url(url: str) -> None:
     """See that a link's address can be meant.
 
     Raises:
-        TelemetryError: No known kind, or no port in it.
+        TelemetryConfigError: No known kind, or no port in it.
     """
     kind, _, rest = url.partition(":")
     if kind in ("udpin", "udp", "udpout", "tcp"):
         host, _, port = rest.removeprefix("//").rpartition(":")
         if host and port.isdecimal() and int(port) < 65536:
             return
-        raise TelemetryError(f"autopilot.url = {url!r}: write {kind}:HOST:PORT")
+        raise TelemetryConfigError(f"autopilot.url = {url!r}: write {kind}:HOST:PORT")
     if url.startswith("/") or (kind == "serial" and rest):
         return
-    raise TelemetryError(
+    raise TelemetryConfigError(
         f"autopilot.url = {url!r}: no kind of link that is known; use udpin:0.0.0.0:14550, "
         "udpout:HOST:PORT, tcp:HOST:PORT or a serial device such as /dev/ttyAMA0"
     )
@@ -195,7 +195,7 @@ def open_wire(url: str, baud: int) -> Wire:
     """Open a link by pymavlink's string.
 
     Raises:
-        TelemetryError: The address cannot be meant.
+        TelemetryConfigError: The address cannot be meant.
         OSError: It cannot be opened now.
     """
     check_url(url)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.capture.link_frames import MESSAGE_IDS
-from edge.errors import TelemetryError
+from edge.errors import TelemetryConfigError
 
 _KEPT = 64
 _WINDOW_S = 5.0
@@ -111,14 +111,14 @@ def message_id(name: str) -> int:
     """Return a message's number by its name.
 
     Raises:
-        TelemetryError: No such message in the dialect; the nearest name is given.
+        TelemetryConfigError: No such message in the dialect; the nearest name is given.
     """
     try:
         return MESSAGE_IDS[name]
     except KeyError as error:
         near = difflib.get_close_matches(name, MESSAGE_IDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise TelemetryError(
+        raise TelemetryConfigError(
             f"autopilot.rates_hz names {name!r}, which is no MAVLink message{hint}"
         ) from error
 

@@ -56,6 +56,9 @@ def bench(
 
     quiet()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if out is not None:  # minutes of measuring must not end at a path that cannot be written
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.touch()
     request = BenchRequest(
         choice=Choice(flight, config, model, config_for),
         seconds=seconds,
@@ -67,12 +70,13 @@ def bench(
     figures = run_bench(request)
     text = json_text(figures)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
     if as_json:
         sys.stdout.write(text)
-        return
-    Console(highlight=False, soft_wrap=True).print(_table(figures))
+    else:
+        Console(highlight=False, soft_wrap=True).print(_table(figures))
+    if "flight" in figures.unavailable:  # there was nothing to measure on
+        raise typer.Exit(1)
 
 
 def _table(figures: Figures) -> Table:

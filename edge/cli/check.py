@@ -7,6 +7,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from edge.cli.progress import quiet
+
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -24,6 +26,7 @@ def check(
     from edge.checks import check as look
     from edge.settings import read_settings
 
+    quiet()
     console = Console(highlight=False, soft_wrap=True)
     settings = read_settings(config)
     grades = []

@@ -50,10 +50,24 @@ def _is_file(source: str) -> bool:
         return False
 
 
+def _hex_argument(source: str) -> bytes:
+    """Take an argument that names no file for hex digits.
+
+    Raises:
+        ConfigError: It is no hex either: a mistyped file name, most likely.
+    """
+    from edge.errors import ConfigError
+
+    data = source.encode(errors="surrogateescape")
+    if not _HEX_LINE.fullmatch(data.strip()):
+        raise ConfigError(f"{source!r}: is neither a file nor hex digits; give one of them, or -")
+    return data
+
+
 def _pieces(source: str) -> Iterator[bytes]:
     """Yield what can be decoded by itself: each line of hex as it comes, else the whole input."""
     if source != "-":
-        yield Path(source).read_bytes() if _is_file(source) else source.encode()
+        yield Path(source).read_bytes() if _is_file(source) else _hex_argument(source)
         return
     for line in sys.stdin.buffer:
         if _HEX_LINE.fullmatch(line.strip()):

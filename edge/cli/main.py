@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -50,12 +51,25 @@ def options(
 
 
 def main() -> None:
-    """Run a command; a known error is one message, never a traceback."""
+    """Run a command; a known error, or a file refused, is one message, no traceback."""
     try:
         app()
     except SkywhistleError as error:
         typer.secho(f"skywhistle: {error}", fg="red", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # the system's refusal of a file that no step translates
+        where = f"{error.filename}: " if error.filename else ""
+        typer.secho(
+            f"skywhistle: {where}{error.strerror or error}; {_mend(error)}", fg="red", err=True
+        )
+        sys.exit(1)
+
+
+def _mend(error: OSError) -> str:
+    """Say what a person can do about it."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "free disk space and try again"
+    return "check the path, its owner, mode and disk"
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ from edge.protocol.topics import (
     parse_up,
 )
 from edge.records import Alert
+from edge.report.rolelock import RoleLock
 
 log = logging.getLogger(__name__)
 
@@ -314,9 +315,10 @@ def run_desk(
 
     Raises:
         MailboxError: The file cannot be opened.
+        RoleTakenError: Another desk commits to it.
         ConfigError: A credential file cannot be used.
     """
-    with DeskStore(db_path) as store:
+    with RoleLock(db_path, "desk"), DeskStore(db_path) as store:
         Desk(mqtt, store, on_commit, utc_ns).run(stop)
 
 

@@ -35,6 +35,7 @@ from edge.protocol.mqtt_events import (
     Unlinked,
     Will,
 )
+from edge.protocol.mqtt_reasons import CONNECTION_LOST, why_not_answered, why_not_reached
 
 log = logging.getLogger(__name__)
 
@@ -185,11 +186,14 @@ class MqttSession:
             client.loop_start()
             self._wait_for_end(connections)
         except (OSError, ValueError) as error:  # ssl errors are OSErrors
-            self._end_reason = f"{type(error).__name__}: {error}"
+            self._end_reason = why_not_reached(error, self._config)
         finally:
             self._teardown(client)
         if not self._closing.is_set():
-            self._put(Unlinked(self._end_reason or "connection lost"))
+            reason = self._end_reason or CONNECTION_LOST
+            if reason == CONNECTION_LOST and self.connections == connections:
+                reason = why_not_answered(self._config)
+            self._put(Unlinked(reason))
         return self.connections > connections
 
     def _wait_for_end(self, connections: int) -> None:
@@ -297,7 +301,7 @@ class _Callbacks:
         self, _client: Client, _data: Any, _flags: Any, code: ReasonCode, _properties: Any
     ) -> None:
         # 0x80 with no reason from the broker is paho's word for a connection that just went.
-        reason = "connection lost" if code.value == _UNSPECIFIED else str(code)
+        reason = CONNECTION_LOST if code.value == _UNSPECIFIED else str(code)
         self._session._end(self._generation, reason)
 
     def published(

@@ -1,4 +1,4 @@
-"""One process for each role on a mailbox: a lock that the kernel drops when its holder dies."""
+"""One process for each role on a mailbox or a desk's file, by a lock that dies with its holder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from typing import Final
 
 from edge.errors import MailboxError, RoleTakenError
 
-ROLES: Final = ("flight", "uplink")
+ROLES: Final = ("flight", "uplink", "desk")
 
 
 class RoleLock:
-    """Hold a role on a mailbox file for as long as the `with` block lasts."""
+    """Hold a role on a mailbox or database file for as long as the `with` block lasts."""
 
     def __init__(self, mailbox_path: Path, role: str) -> None:
         if role not in ROLES:
             raise ValueError(f"role must be one of {ROLES}, got {role!r}")
         self._path = mailbox_path.with_name(f"{mailbox_path.name}.{role}.lock")
         self._role = role
+        is_desk = role == "desk"
+        self._what = "database" if is_desk else "mailbox"
+        self._key = "--database" if is_desk else "mailbox.path"
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -34,15 +37,18 @@ class RoleLock:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise MailboxError(f"{self._path} cannot be made: {error}") from error
+            raise MailboxError(
+                f"{self._path} cannot be made: {error.strerror}; "
+                "check its folder's owner, mode and disk"
+            ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise RoleTakenError(
-                f"another {self._role} (process {holder}) works on this mailbox; "
-                f"stop it first, or give this one another mailbox.path ({self._path})"
+                f"another {self._role} (process {holder}) works on this {self._what}; "
+                f"stop it first, or give this one another {self._key} ({self._path})"
             ) from error
         with contextlib.suppress(OSError):  # a full disk: only the number in a message is lost
             os.ftruncate(descriptor, 0)

@@ -87,7 +87,7 @@ def test_what_is_dead_is_named(folder: Path, flight: Path) -> None:
     for told in (
         r"fail  autopilot +no heartbeat of system 1, component 1",
         r"fail  camera main +udp://.*: .*picture",
-        r"fail  broker +127\.0\.0\.1:\d+: .*refused",
+        r"fail  broker +127\.0\.0\.1:\d+: [^:]+: .*refused; is a broker running there",
         r"would not fly: 3 of \d+ findings failed",
     ):
         assert re.search(told, done.stdout), f"{told} is not in:\n{done.stdout}"
@@ -107,3 +107,23 @@ def test_a_gimbal_that_is_not_what_the_config_says(tmp_path: Path, flown: str, s
     assert done.returncode == 1
     told = rf"fail  mount of main +the config says {said}_gimbal, but it moves like a {flown} one"
     assert re.search(told, done.stdout), done.stdout
+
+
+def test_files_and_disk_are_looked_at_without_any_hardware(folder: Path, flight: Path) -> None:
+    """A missing lens or mount file and a mailbox that the disk cannot hold: told on the desk."""
+    mqtt = MqttConfig(port=free_port(), tls=False)
+    source = f"udp://127.0.0.1:{free_port()}"
+    aircraft = Aircraft(folder / "files", flight, mqtt, free_port(), source, witnessed=False)
+    text = aircraft.config.read_text()
+    text = re.sub(r"calibration = .*", 'calibration = "no-lens.toml"', text)
+    text = re.sub(r"mount = .*", 'mount = "no-mount.toml"', text)
+    aircraft.config.write_text(text + "\n[mailbox]\nmax_mb = 1e9\n")
+    done = command("check", str(aircraft.config), "--seconds", "1")
+    assert done.returncode == 1
+    for told in (
+        r"fail  lens of main +.*no-lens\.toml",
+        r"fail  mount of main +.*no-mount\.toml",
+        r"fail  disk +.*lower mailbox\.max_mb",
+    ):
+        assert re.search(told, done.stdout), f"{told} is not in:\n{done.stdout}"
+    assert "INFO" not in done.stderr

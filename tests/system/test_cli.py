@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 
 from edge import __version__
 from edge.config import MqttConfig
-from tests.aircraft import Aircraft, command, skywhistle
+from edge.desk.store import DeskStore
+from edge.report.rolelock import RoleLock
+from tests.aircraft import REPO, Aircraft, command, skywhistle
 from tests.patrol_flight import write_parts
 
 if sys.version_info >= (3, 11):
@@ -134,9 +138,9 @@ def test_decode_says_what_is_not_ours(alert_hex: str) -> None:
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 2
     assert "not a message of ours" in done.stderr
-    for garbage in ("zz", "00" * 300):
+    for garbage, code in (("zz", 2), ("00" * 300, 1)):  # no hex at all: a mistyped file name
         bad = command("decode", garbage)
-        assert bad.returncode == 1
+        assert bad.returncode == code
         assert "Traceback" not in bad.stderr
 
 
@@ -162,9 +166,91 @@ def test_what_is_not_there_is_named(aircraft: Aircraft, tmp_path: Path) -> None:
         ("run", nowhere),
         ("desk", str(aircraft.config), "--database", nowhere, "--export", f"{nowhere}.csv"),
         ("desk", str(aircraft.config), "--export", f"{nowhere}.txt"),
+        ("decode", f"{nowhere}.bin"),
+        ("bench", "--only", "start", "--flight", nowhere),
     )
     for words in commands:
         done = command(*words)
         assert done.returncode in {1, 2}, words
         assert nowhere in done.stderr, words
         assert "Traceback" not in done.stderr, words
+
+
+def test_results_that_cannot_be_written_are_told_before_the_work(
+    aircraft: Aircraft, repo: Path, tmp_path: Path
+) -> None:
+    """A file where a folder should be: one sentence with its path, and the file is untouched."""
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    inside, flight = str(file / "results"), str(repo / "sim" / "flights" / "demo")
+    commands = (
+        ("replay", flight, "--out", str(file)),
+        ("replay", flight, "--out", inside),
+        ("demo", "--flight", flight, "--out", str(file)),
+        ("bench", "--only", "start", "--out", f"{inside}/bench.json"),
+        ("desk", str(aircraft.config), "--database", f"{inside}/desk.db"),
+    )
+    for words in commands:
+        done = command(*words)
+        assert done.returncode in {1, 2}, words
+        assert str(file) in done.stderr, words
+        assert "measuring" not in done.stderr, words
+    assert file.read_text() == "mine"
+
+
+def test_an_export_that_cannot_be_written_is_named(aircraft: Aircraft, tmp_path: Path) -> None:
+    """The desk's file stays; the path that refused is in the one sentence."""
+    database = tmp_path / "desk.db"
+    DeskStore(database).close()
+    path = tmp_path / "nowhere" / "alerts.csv"
+    done = command("desk", str(aircraft.config), "--database", str(database), "--export", str(path))
+    assert done.returncode == 1
+    assert f"{path}.part: No such file or directory; check the path" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('url = "udpin:', 'url = "udp in:', "no kind of link that is known"),
+        ('source = "', 'source = "nowhere/', "no such video file"),
+    ],
+)
+def test_what_the_config_cannot_mean_stops_the_start(
+    aircraft: Aircraft, old: str, new: str, told: str
+) -> None:
+    """Exit code 2: who supervises `flight` would only meet the same file again."""
+    text = aircraft.config.read_text()
+    assert old in text
+    aircraft.config.write_text(text.replace(old, new))
+    done = command("flight", str(aircraft.config))
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_one_desk_for_one_database(aircraft: Aircraft, tmp_path: Path) -> None:
+    """Two would push each other out of their one session at the broker, many times a second."""
+    database = tmp_path / "desk.db"
+    with RoleLock(database, "desk"):
+        done = command("desk", str(aircraft.config), "--database", str(database))
+    assert done.returncode == 1
+    assert "another desk" in done.stderr
+    assert "--database" in done.stderr
+
+
+def test_ctrl_c_while_the_commands_load_is_silent() -> None:
+    """No traceback out of an import: the program ends by the signal itself."""
+    child = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "edge.cli", "decode"],
+        cwd=REPO,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stderr is not None
+    for line in child.stderr:
+        if line.endswith(" typer\n") or " typer." in line:  # in the middle of loading
+            break
+    child.send_signal(signal.SIGINT)
+    _, rest = child.communicate(timeout=30)
+    assert child.returncode == -signal.SIGINT
+    assert "Traceback" not in rest

@@ -83,6 +83,7 @@ def test_a_stranger_is_kept_out(
         probe = probe_broker(broker.config(**changes), "drone-1", wait_s=5.0)
         assert not probe.connected, changes
         assert probe.error.startswith(f"127.0.0.1:{broker.port}: "), changes
+        assert "mqtt." in probe.error, changes  # the key to look at
 
 
 def test_a_broker_of_another_authority_is_not_trusted(
