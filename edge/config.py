@@ -40,6 +40,23 @@ class DistrictConfig(Table):
         return self
 
 
+class TilesConfig(Table):
+    """Looking at a frame in overlapping tiles: small things from high up, at that many times the
+    inferences.
+    """
+
+    columns: int = Field(2, ge=1, le=8)
+    rows: int = Field(2, ge=1, le=8)
+    overlap: float = Field(
+        0.2, ge=0.0, le=0.5, description="of neighbours, share of a side; not less than a thing"
+    )
+    and_whole: bool = Field(True, description="the whole frame too, for what is larger than a tile")
+    from_agl_m: NotNegative = Field(
+        0.0,
+        description="flown lower, the whole frame alone; home's ground where no terrain is told",
+    )
+
+
 class CameraConfig(Table):
     """One camera: its source, model, calibration and mount."""
 
@@ -53,7 +70,8 @@ class CameraConfig(Table):
     mount: Path
     latency_s: float = Field(0.0, ge=-5.0, le=10.0, description="glass to buffer timestamp")
     latency_sigma_s: NotNegative = 0.02
-    max_rate_hz: Positive = Field(30.0, description="inferences a second at most")
+    max_rate_hz: Positive = Field(30.0, description="frames a second at most that are looked at")
+    tiles: TilesConfig | None = Field(None, description="none: the whole frame at once")
     encoding: Literal["auto", "h264", "h265"] = Field("auto", description="of bare RTP")
     jitter_s: float = Field(
         0.1, ge=0.0, le=5.0, description="how long RTP packets may wait to be put in order"

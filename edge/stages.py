@@ -46,6 +46,7 @@ from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
 from edge.settings import Settings, read_settings, reloaded, restart_needed
 from edge.vision.detector import OnnxDetector
 from edge.vision.manifest import read_manifest
+from edge.vision.tiles import TileGrid, detect_in_tiles
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Stages:
     _saved_ns: int = 0
     _pictured: dict[bytes, bytes] = field(default_factory=dict)  # incident → hash of its picture
     _frame_sizes_px: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _agl_m: float = 0.0  # of the last pose: a frame's own pose is best known after its inference
 
     # --- verbs of the loop ------------------------------------------------------------------------
 
@@ -107,17 +109,23 @@ class Stages:
         health, detector = self.health, self.detectors[frame.camera_id]
         health.frames += 1
         self._frame_sizes_px[frame.camera_id] = (frame.width_px, frame.height_px)
-        detections = detector.detect(frame.image_bgr)
+        grid = self._tiles_of(frame.camera_id)
+        if grid is None:
+            detections, inference_s = detector.detect(frame.image_bgr), detector.last_inference_s
+        else:
+            looked = detect_in_tiles(detector, frame.image_bgr, grid)
+            detections, inference_s = looked.detections, looked.inference_s
         if health.inferences == 0:
             log.info("first_inference camera=%s index=%d", frame.camera_id, frame.index)
-        health.inferences += 1
+        health.inferences += 1 if grid is None else grid.n_inferences
         health.frame_rate.count(frame.captured_mono_ns)
-        health.inference_s.append(detector.last_inference_s)
+        health.inference_s.append(inference_s)
         health.detections += len(detections)
         return detections
 
     def district(self, pose: Pose) -> District:
         """Return the district; the first pose ever may have to say where its origin is."""
+        self._agl_m = pose.above_home_m if pose.terrain_agl_m is None else pose.terrain_agl_m
         if self._district is None:
             utc = self.poses.utc(pose.mono_ns)
             self._district = open_district(self.settings, pose, utc, self._new_incident_id)
@@ -278,6 +286,13 @@ class Stages:
             self._pictured[alert.incident_id] = alert.evidence_hash
             while len(self._pictured) > self.settings.patrol.association.max_incidents:
                 del self._pictured[next(iter(self._pictured))]
+
+    def _tiles_of(self, camera_id: str) -> TileGrid | None:
+        """Say how a camera's frame is cut at this height; None: not at all."""
+        tiles = next((c.tiles for c in self.settings.patrol.camera if c.id == camera_id), None)
+        if tiles is None or self._agl_m < tiles.from_agl_m:
+            return None
+        return TileGrid(tiles.columns, tiles.rows, tiles.overlap, tiles.and_whole)
 
     def _model_hash(self, camera_id: str) -> bytes:
         """Return the hash of a camera's model; b"" for a camera that flew with it earlier only."""

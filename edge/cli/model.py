@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from edge.vision.quantize import Trial
 
+_WORTH_IT = 0.95  # of the float model's time; above, nothing is won
+
 models = typer.Typer(no_args_is_help=True, help="Detectors: adopt one, look at one.")
 
 
@@ -105,6 +107,8 @@ def quantize(
             "The boxes differ more than they should: score it on recorded flights before it flies, "
             "or fly the float model."
         )
+    if best.pace.ratio > _WORTH_IT:
+        typer.echo("It is hardly faster on this processor: here the float model is the better one.")
 
 
 def _agreement(trial: Trial) -> str:

@@ -149,4 +149,4 @@ def _layers_to_output(graph: Any) -> list[int]:
 def plans() -> Iterator[Plan]:
     """Yield what is tried in turn: from the whole net in eight bits towards more of it in float."""
     yield from (Plan(float_layers) for float_layers in (0, 1, 2))
-    yield from (Plan(1, begin) for begin in (0.25, 0.5))
+    yield from (Plan(1, begin) for begin in (0.1, 0.25, 0.5))
