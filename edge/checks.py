@@ -27,6 +27,7 @@ from edge.labels import refuse_unknown_labels
 from edge.settings import Settings
 from edge.vision.manifest import read_manifest
 from edge.vision.probe import probe_model
+from edge.vision.tiles import TileGrid
 
 _MEGABYTE = 1_000_000
 # 2026-01-01: a computer that thinks it is earlier has forgotten the time.
@@ -109,6 +110,7 @@ def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding
         f"{probe.name}: hash {probe.sha256[:16]} as in its manifest, layout {probe.layout}, "
         f"{len(probe.labels)} labels, {probe.inference_ms:.0f} ms an inference",
     )
+    yield from _check_tiles(camera, probe.detect_ms)
     grade = Grade.OK if probe.provider_is_as_asked else Grade.FAIL
     told = f"asked for {probe.provider_asked}, got {probe.provider_got}"
     mend = "" if grade is Grade.OK else "; install its onnxruntime, or change inference.providers"
@@ -121,6 +123,25 @@ def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding
         yield Finding(
             part, Grade.FAIL, f"no rule wants any of its labels: {', '.join(probe.labels)}"
         )
+
+
+def _check_tiles(camera: CameraConfig, detect_ms: float) -> Iterator[Finding]:
+    """Say what tiles cost: an inference each."""
+    tiles = camera.tiles
+    if tiles is None:
+        return
+    grid = TileGrid(tiles.columns, tiles.rows, tiles.overlap, tiles.and_whole)
+    frame_ms = grid.n_inferences * detect_ms
+    may_hz = 1000.0 / frame_ms
+    grade = Grade.OK if may_hz >= camera.max_rate_hz else Grade.WARN
+    above = f" from {tiles.from_agl_m:g} m above ground on" if tiles.from_agl_m else ""
+    yield Finding(
+        f"tiles of {camera.id}",
+        grade,
+        f"{tiles.columns}×{tiles.rows}{above}: {grid.n_inferences} inferences a frame, about "
+        f"{frame_ms:.0f} ms, so at most {may_hz:.1f} of the {camera.max_rate_hz:g} frames a second "
+        "that max_rate_hz allows",
+    )
 
 
 def _check_labels(patrol: PatrolConfig) -> Iterator[Finding]:
