@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.config import MailboxConfig
 from edge.errors import MailboxFullError
@@ -154,3 +157,73 @@ def test_a_picture_that_finds_no_room_leaves_no_half(disk: Path) -> None:
     assert list((disk / "evidence").iterdir()) == []
     (disk / "filler").unlink()
     assert isinstance(pictures.store(b"i" * 16), EvidenceRef)
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["put", "send", "ack"]), st.integers(1, 40)),
+        st.tuples(st.sampled_from(["fill", "free", "reopen", "expire", "keep"]), st.just(0)),
+    ),
+    min_size=5,
+    max_size=25,
+)
+
+
+def test_whenever_the_disk_fills_nothing_accepted_is_lost_and_nothing_acked_comes_back(
+    tmp_path: Path,
+) -> None:
+    """In whatever order it fills, is freed, the uplink restarts, and rows come and go."""
+    with small_disk(tmp_path / "disk", 10) as disk:
+
+        @settings(max_examples=25)
+        @given(EVENTS)
+        def the_law_holds(events: list[tuple[str, int]]) -> None:
+            for path in disk.iterdir():
+                path.unlink()
+            Story(disk).tell(events)
+
+        the_law_holds()
+
+
+class Story:
+    """A mailbox, what it accepted, and what the desk has acked since."""
+
+    def __init__(self, disk: Path) -> None:
+        self.disk = disk
+        self.mailbox = opened(disk)
+        self.left: set[int] = set()
+
+    def tell(self, events: list[tuple[str, int]]) -> None:
+        for event, n in [("put", 20), *events, ("free", 0), ("expire", 0)]:
+            with contextlib.suppress(MailboxFullError):
+                self.happen(event, n)
+        self.mailbox.make_due()
+        assert set(taken(self.mailbox)) == self.left
+        assert self.mailbox.queue_state().queued == len(self.left)
+        self.mailbox.close()
+
+    def happen(self, event: str, n: int) -> None:
+        mailbox = self.mailbox
+        if event == "put":
+            self.left |= set(mailbox.put_all(alerts(n * 10)))
+        elif event == "send":
+            mailbox.make_due()
+            sent = {row.seq for row in mailbox.take_due(n, lambda _tries: 0)}
+            assert sent <= self.left
+            assert len(sent) == min(n, len(self.left))
+        elif event == "ack":
+            acked = set(sorted(self.left)[::2][:n])
+            self.left -= acked
+            mailbox.acked(Ack(mailbox.epoch, 0, tuple(acked)))
+        elif event == "fill":
+            fill(self.disk)
+        elif event == "free":
+            (self.disk / "filler").unlink(missing_ok=True)
+        elif event == "reopen" and not (self.disk / "filler").exists():
+            mailbox.expire()  # what was acked on a full disk would come again, and be acked again
+            mailbox.close()
+            self.mailbox = opened(self.disk)
+        elif event == "expire":
+            mailbox.expire()
+        elif event == "keep":
+            mailbox.keep_ballast()
