@@ -139,12 +139,14 @@ class Cut:
         cv2.putText(self.image_bgr, text, (x, y), _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA)
 
     def webp(self) -> bytes:
-        """Return it as WebP of at most `MAX_PICTURE_BYTES`, at the best quality that fits."""
-        data = b""
-        for quality in _QUALITIES:
-            data = as_webp(self.image_bgr, quality)
-            if len(data) <= MAX_PICTURE_BYTES:
-                break
+        """Return it as WebP of at most `MAX_PICTURE_BYTES`, as good as fits."""
+        for quality in _QUALITIES[:-1]:
+            if len(data := as_webp(self.image_bgr, quality)) <= MAX_PICTURE_BYTES:
+                return data
+        image = self.image_bgr
+        while len(data := as_webp(image, _QUALITIES[-1])) > MAX_PICTURE_BYTES:
+            half = (max(1, image.shape[1] // 2), max(1, image.shape[0] // 2))
+            image = cv2.resize(image, half, interpolation=cv2.INTER_AREA).astype(np.uint8)
         return data
 
 

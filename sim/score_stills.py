@@ -2,7 +2,8 @@
 
 There is neither pose nor truth box, so what counts is the picture: it is found when the detector
 gives at least one box of a class that its tag stands for, at the threshold that the rules ask of an
-incident.  On a picture of a tag that stands for nothing every such box is a false alarm.
+incident.  On a picture of a tag that stands for nothing every such box is a false alarm.  How high
+the camera was is not known: it is looked at in tiles where the config asks for them at any height.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 
-from edge.config import PatrolConfig
+from edge.config import CameraConfig, PatrolConfig
 from edge.errors import ConfigError
 from edge.records import CLASS_NUMBERS, Detection, ImageArray
 from edge.settings import read_settings
 from edge.vision.detector import OnnxDetector
 from edge.vision.manifest import read_manifest
+from edge.vision.tiles import TileGrid, detect_in_tiles
 from sim.score_pictures import PICTURE_WH_PX, SEEN, Cut
 
 if sys.version_info >= (3, 11):
@@ -41,6 +43,7 @@ DEFAULT_TAGS: dict[str, tuple[str, ...]] = {
     "negative": (),
     "hard_negative": (),
 }
+Sees: TypeAlias = Callable[[ImageArray], list[Detection]]
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -158,13 +161,13 @@ def read_tags(path: Path | None) -> dict[str, tuple[str, ...]]:
     if path is None:
         return dict(DEFAULT_TAGS)
     try:
-        table = tomllib.loads(path.read_text("utf-8"))["tags"]
+        table = tomllib.loads(path.read_text("utf-8")).get("tags")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except KeyError as error:
-        raise ConfigError(f"{path}: has no table [tags]; see --help of score") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: has no table [tags]; write one, such as site = ['open_pit']")
     for tag, labels in table.items():
         if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
             raise ConfigError(f"{path}: {tag}: wants a list of class names, got {labels!r}")
@@ -244,14 +247,24 @@ def score_stills(
         )
     rules = [rule for rule in patrol.rule if not thresholds.keys().isdisjoint(rule.labels)]
     detector.min_score = min(rule.min_score for rule in rules)
+    sees = _sees(detector, patrol.camera[0])
     looks = []
     for still in stills:
         image = cv2.imread(str(still.path), cv2.IMREAD_COLOR)
         if image is None:
             raise ConfigError(f"{still.path}: is no picture that can be read; take it out")
-        looks.append(_look(still, image.astype(np.uint8), detector, thresholds))
+        looks.append(_look(still, image.astype(np.uint8), sees, thresholds))
         on_picture()
     return StillScore(detector.manifest.name, detector.model_hash.hex(), thresholds, tuple(looks))
+
+
+def _sees(detector: OnnxDetector, camera: CameraConfig) -> Sees:
+    """Return how the config looks at a frame of a height that is not known."""
+    tiles = camera.tiles
+    if tiles is None or tiles.from_agl_m > 0.0:
+        return detector.detect
+    grid = TileGrid(tiles.columns, tiles.rows, tiles.overlap, tiles.and_whole)
+    return lambda image_bgr: detect_in_tiles(detector, image_bgr, grid).detections
 
 
 def _thresholds(patrol: PatrolConfig, labels: Sequence[str]) -> dict[str, float]:
@@ -264,9 +277,9 @@ def _thresholds(patrol: PatrolConfig, labels: Sequence[str]) -> dict[str, float]
 
 
 def _look(
-    still: Still, image_bgr: ImageArray, detector: OnnxDetector, thresholds: Mapping[str, float]
+    still: Still, image_bgr: ImageArray, sees: Sees, thresholds: Mapping[str, float]
 ) -> StillLook:
-    seen = [one for one in detector.detect(image_bgr) if one.label in thresholds]
+    seen = [one for one in sees(image_bgr) if one.label in thresholds]
     best: dict[str, float] = {}
     for one in seen:
         best[one.label] = max(one.score, best.get(one.label, 0.0))
