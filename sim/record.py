@@ -130,12 +130,18 @@ class _Video:
 
 
 def _quality(scenario: Scenario) -> dict[str, str]:
-    """Return what tells x264 how much to keep: a mean rate as of a live link, or a quality."""
-    mbps = scenario.camera.bit_rate_mbps
-    if mbps is None:
-        return {"crf": str(scenario.camera.quality_crf)}
-    rate = f"{round(mbps * 1000)}k"
-    return {"b": rate, "maxrate": rate, "bufsize": rate}  # a second's worth may wait
+    """Return what tells x264 how much to keep: a mean rate as of a live link, or a quality.
+
+    A recording with fewer frames than the camera's stream gets their share of its bits: a frame
+    looks no better than the stream would have shown it.
+    """
+    table = scenario.camera
+    if table.bit_rate_mbps is None:
+        return {"crf": str(table.quality_crf)}
+    stream_kbps = table.bit_rate_mbps * 1000
+    kbps = round(stream_kbps * min(1.0, table.rate_hz / table.stream_hz))
+    # A second of the camera's stream may wait, so that a key frame is not starved.
+    return {"b": f"{kbps}k", "maxrate": f"{kbps}k", "bufsize": f"{round(stream_kbps)}k"}
 
 
 def write_log(path: Path, vehicle: Vehicle, faults: Timeline, seed: int) -> None:

@@ -108,6 +108,9 @@ class CameraTable(_Table):
     bit_rate_mbps: float | None = Field(
         None, ge=0.5, le=20, description="H.264 at this mean rate instead of a constant quality"
     )
+    stream_hz: float = Field(
+        25.0, ge=1, le=120, description="frames a second that bit_rate_mbps is shared by"
+    )
     latency_s: float = Field(
         0.0, ge=0, le=5, description="of the video: what the frame list's times are late by"
     )
