@@ -5,10 +5,11 @@ Relative paths are relative to the config file; `read_patrol` makes them absolut
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -16,10 +17,32 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 
 
-class Table(BaseModel):
-    """A TOML table: unknown keys refused, values fixed once read."""
+def _plain_type(annotation: Any) -> Any:
+    """Return the type beside None of an optional field's annotation; any other as it is."""
+    inner = [one for one in typing.get_args(annotation) if one is not type(None)]
+    if type(None) not in typing.get_args(annotation) or len(inner) != 1:
+        return annotation
+    return typing.get_args(inner[0])[0] if typing.get_origin(inner[0]) is Annotated else inner[0]
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Table(BaseModel):
+    """A TOML table: unknown keys refused, values fixed once read, text no number and no switch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_of_its_own_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would convert: `tls = "no"` is a mistake that would fly.
+
+        Not its strict mode: that refuses a TOML list for a tuple and text for a path, too.
+        """
+        plain = _plain_type(cls.model_fields[str(info.field_name)].annotation)
+        if plain is bool and not isinstance(value, bool):
+            raise ValueError("write true or false, without quotes")
+        if plain in {int, float} and isinstance(value, (str, bool)):
+            raise ValueError("write a number, without quotes")
+        return value
 
 
 class DistrictConfig(Table):
@@ -32,6 +55,10 @@ class DistrictConfig(Table):
     grid: Path | None = Field(None, description="GeoJSON polygons with the cell ids")
     grid_id_property: str = Field("id", description="property of a grid polygon that is its id")
     event_codes: Path | None = Field(None, description="TOML: label = event code of this city")
+    permitted: Path | None = Field(
+        None, description="GeoJSON polygons of what stands with leave: id, label, valid_until"
+    )
+    permitted_margin_m: NotNegative = Field(2.5, description="that a permit reaches beyond them")
 
     @model_validator(mode="after")
     def _origin_is_whole(self) -> DistrictConfig:

@@ -88,6 +88,11 @@ def test_an_unknown_key_names_file_line_key_value_and_the_nearest_key(tmp_path: 
     [
         ('id = "main"', "id = 7", 4, "camera.0.id = 7"),
         ("threshold = 0.5", "threshold = 1.5", 13, "rule.0.threshold = 1.5"),
+        ("threshold = 0.5", 'threshold = "0.5"', 13, "rule.0.threshold = '0.5': write a number"),
+        ("threshold = 0.5", "min_looks = true", 13, "rule.0.min_looks = True: write a number"),
+        ("threshold = 0.5", 'max_size_m = "9"', 13, "rule.0.max_size_m = '9': write a number"),
+        ("threshold = 0.5", "cooldown_s = inf", 13, "rule.0.cooldown_s = inf"),
+        ("threshold = 0.5", '[mqtt]\ntls = "no"', 14, "mqtt.tls = 'no': write true or false"),
         ('drone_id = "d1"', 'drone_id = "a/b"', 1, "drone_id = 'a/b'"),
         ("threshold = 0.5", 'inside = ["nowhere"]', 10, "nowhere"),
     ],
