@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Protocol
 
 from edge.capture.recording import open_flight
-from edge.errors import FlightError
+from edge.errors import FlightError, SkywhistleError
 from sim.score import read_truth
 from sim.score_flight import FlightScore, ScoreOrder, score_flight
 
@@ -73,6 +74,11 @@ def score_flights(
         for future in as_completed(running):
             try:
                 scores[running[future]] = future.result()
+            except BrokenProcessPool as error:
+                raise SkywhistleError(
+                    f"{running[future]}: its process was killed, most likely for want of memory; "
+                    "try fewer --jobs"
+                ) from error
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
