@@ -14,6 +14,7 @@ from edge.cli.signals import stop_on_signals
 from edge.cli.sim_camera import camera
 
 if TYPE_CHECKING:
+    from sim.scenario import Scenario
     from sim.serve import ServeStatus
 
 sim = typer.Typer(no_args_is_help=True, help="The simulator: serve a flight, record a flight.")
@@ -137,3 +138,25 @@ def record(
         )
     told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
     console.print(f"{out}: {told}")
+
+
+@sim.command()
+def exam(
+    out: Path = typer.Option(..., help="Where the flights' folders go; those there are kept."),
+    only: str = typer.Option("*", help="A pattern of names, e.g. 'exam-quiet-*'."),
+) -> None:
+    """Record the flights that the shipped detector is examined on, one after the other."""
+    from edge.cli.progress import progress_bar
+    from sim.record import record as fly
+    from sim.scenario_exam import record_exam
+
+    console = Console(stderr=True, highlight=False)
+    with progress_bar(console) as progress:
+
+        def record_one(scenario: Scenario, seed: int, folder: Path) -> None:
+            task = progress.add_task(f"{scenario.name} {seed}", total=None)
+            fly(scenario, seed, folder, lambda n, of: progress.update(task, completed=n, total=of))
+
+        for flight, is_there in record_exam(out, only, record_one):
+            if is_there:
+                console.print(f"{out / flight.name}: is there")

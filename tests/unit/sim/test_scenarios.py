@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from edge.errors import ScenarioError
 from models.split import DEMO_SEEDS, HELD_OUT_SEEDS, TRAIN_FAMILIES, TRAIN_SEEDS
 from sim.record import recorded_faults, vehicle_of
 from sim.scenario import SHIPPED, Scenario, load_scenario
+from sim.scenario_exam import exam_flights, record_exam
 from sim.world_violations import VIOLATIONS
 
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
@@ -57,6 +61,34 @@ def test_quiet_flights_have_distractors_only(name: str) -> None:
     placed = load_scenario(name).world.placed()
     assert not set(placed) & set(VIOLATIONS)
     assert sum(placed.values()) > 20
+
+
+def test_an_exam_that_was_broken_off_goes_on(tmp_path: Path) -> None:
+    """Finished flights are kept, one that was not finished is flown anew, and only those asked."""
+    flown: list[int] = []
+
+    def recorder(scenario: Scenario, seed: int, folder: Path) -> None:
+        assert not list(folder.iterdir())
+        (folder / "video.mp4").write_bytes(b"x")
+        flown.append(seed)
+        if len(flown) == 2:
+            raise KeyboardInterrupt
+        (folder / "flight.toml").write_text(scenario.name)
+
+    wanted = [flight.seed for flight in exam_flights("exam-quiet-*")]
+    assert len(wanted) >= 3
+    with pytest.raises(KeyboardInterrupt):
+        list(record_exam(tmp_path, "exam-quiet-*", recorder))
+    seen = list(record_exam(tmp_path, "exam-quiet-*", recorder))
+    assert [is_there for _, is_there in seen] == [True, *[False] * (len(wanted) - 1)]
+    assert flown == [wanted[0], *wanted[1:2], *wanted[1:]]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f.name for f, _ in seen)
+
+
+def test_an_exam_flight_that_is_not_there_is_named() -> None:
+    """A pattern that fits nothing is refused, with what there is."""
+    with pytest.raises(ScenarioError, match="exam-quiet"):
+        exam_flights("exam-moon-*")
 
 
 def _is_quiet(scenario: Scenario) -> bool:
