@@ -15,6 +15,7 @@ from edge.patrol import snapshot
 from edge.patrol.codes import read_event_codes
 from edge.patrol.grid import Grid
 from edge.patrol.incidents import Incidents
+from edge.patrol.register import Register
 from edge.patrol.rules import RuleBook, Rules
 from edge.patrol.snapshot import NotRestored, Restored
 from edge.patrol.zones import Zones
@@ -73,7 +74,7 @@ def open_district(
     return District(
         plane=plane,
         locators={camera.id: _locator(camera, patrol, plane) for camera in patrol.camera},
-        rules=Rules(rule_book(patrol, plane)),
+        rules=Rules(rule_book(patrol, plane, utc.utc_ns)),
         incidents=incidents,
         restored=restored,
     )
@@ -101,12 +102,15 @@ def _name_of(plane: LocalPlane) -> str:
     return f"{plane.origin_lat_deg:.9f},{plane.origin_lon_deg:.9f}"
 
 
-def rule_book(patrol: PatrolConfig, plane: LocalPlane | None) -> RuleBook:
+def rule_book(
+    patrol: PatrolConfig, plane: LocalPlane | None, utc_ns: int | None = None
+) -> RuleBook:
     """Read the rules with all that they refer to.
 
     Args:
         patrol: Rules, zones, and the district's files.
         plane: The district's; None before the first fix: the book is good for checking only.
+        utc_ns: Now, so that permits which have run out permit nothing.
 
     Raises:
         ConfigError: A zone, grid or code file is not usable.
@@ -118,6 +122,9 @@ def rule_book(patrol: PatrolConfig, plane: LocalPlane | None) -> RuleBook:
         zones=Zones.read(patrol.zone, flat),
         grid=Grid.read(district.grid, district.grid_id_property, flat),
         codes=read_event_codes(district.event_codes),
+        register=Register.read(
+            district.permitted, flat, 0.0 if plane is None else district.permitted_margin_m, utc_ns
+        ),
     )
 
 

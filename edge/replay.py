@@ -16,7 +16,14 @@ from pathlib import Path
 from edge.capture.clock import utc_by_record_time
 from edge.capture.recording import RecordedFlight
 from edge.capture.telemetry import Telemetry
-from edge.config import AutopilotConfig, CameraConfig, PatrolConfig, RuleConfig
+from edge.config import (
+    AutopilotConfig,
+    CameraConfig,
+    DistrictConfig,
+    GroundConfig,
+    PatrolConfig,
+    RuleConfig,
+)
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog
 from edge.labels import rules_that_can_fire
@@ -194,12 +201,25 @@ def replay_settings(
             "state_dir": out / "state",
             "mailbox": patrol.mailbox.model_copy(update={"path": out / "mailbox.db"}),
             "evidence": patrol.evidence.model_copy(update={"folder": out / "evidence"}),
-            "ground": patrol.ground.model_copy(
-                update={"home_offset_m": patrol.ground.home_offset_m + spec.ground.home_offset_m}
-            ),
+            "district": _district_of(flight, patrol),
+            "ground": _ground_of(flight, patrol),
         }
     )
     return Settings(replayed, settings.path, settings.config_hash)
+
+
+def _ground_of(flight: RecordedFlight, patrol: PatrolConfig) -> GroundConfig:
+    """Add the flight's own offset between home and the ground to the config's."""
+    offset_m = patrol.ground.home_offset_m + flight.spec.ground.home_offset_m
+    return patrol.ground.model_copy(update={"home_offset_m": offset_m})
+
+
+def _district_of(flight: RecordedFlight, patrol: PatrolConfig) -> DistrictConfig:
+    """Take the register that the flight was recorded with, if it names one."""
+    permitted = flight.spec.district.permitted
+    if permitted is None:
+        return patrol.district
+    return patrol.district.model_copy(update={"permitted": flight.path(permitted)})
 
 
 def _rules_for(patrol: PatrolConfig, model: Path | None) -> tuple[RuleConfig, ...]:

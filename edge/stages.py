@@ -234,7 +234,8 @@ class Stages:
             taken = reloaded(self.settings, fresh)
             patrol = taken.patrol
             # Also before the first pose: what cannot be read must be refused now, not then.
-            book = rule_book(patrol, None if district is None else district.plane)
+            plane = None if district is None else district.plane
+            book = rule_book(patrol, plane, self.poses.utc(self.now()).utc_ns)
             refuse_unknown_labels(patrol, (one.labels for one in self.detectors.values()))
         except ConfigError as error:
             log.error("reload_refused reason=%s", str(error).replace("\n", "; "))

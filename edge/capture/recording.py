@@ -94,6 +94,12 @@ class _ConfigRef(_Table):
     config: Path
 
 
+class FlightDistrict(_Table):
+    """What is known of the place that was flown over."""
+
+    permitted: Path | None = Field(None, description="register of what stands with leave")
+
+
 class FlightSpec(_Table):
     """`flight.toml` as types."""
 
@@ -103,6 +109,7 @@ class FlightSpec(_Table):
     telemetry: FlightTelemetry
     time: FlightTime = FlightTime()
     ground: FlightGround = FlightGround()
+    district: FlightDistrict = FlightDistrict()
     truth: _FileRef | None = None
     patrol: _ConfigRef | None = None
     sim: dict[str, Any] = Field(default_factory=dict, description="where it came from")
@@ -219,6 +226,7 @@ def open_flight(folder: Path) -> RecordedFlight:
 def _check_files(flight: RecordedFlight, path: Path) -> None:
     spec = flight.spec
     named = [spec.telemetry.log, *(ref.file for ref in [spec.truth] if ref)]
+    named += [file for file in [spec.district.permitted] if file is not None]
     for camera in spec.camera:
         named += [camera.calibration, camera.mount]
         named += [file for file in (camera.video, camera.frames) if file is not None]

@@ -29,12 +29,15 @@ class PolygonFeature:
     geometry: Any  # a valid shapely Polygon or MultiPolygon
 
 
-def read_polygons(path: Path, enu_from_geodetic: EnuFromGeodetic) -> list[PolygonFeature]:
+def read_polygons(
+    path: Path, enu_from_geodetic: EnuFromGeodetic, may_be_empty: bool = False
+) -> list[PolygonFeature]:
     """Read every polygon of a file.
 
     Args:
         path: A FeatureCollection, a Feature, or a bare Polygon or MultiPolygon.
         enu_from_geodetic: Latitude and longitude in degrees to east and north in metres.
+        may_be_empty: Whether a file without one polygon says something.
 
     Raises:
         ConfigError: The file is missing, is not GeoJSON, or a feature is no valid polygon; the
@@ -45,7 +48,7 @@ def read_polygons(path: Path, enu_from_geodetic: EnuFromGeodetic) -> list[Polygo
     for index, (geometry, properties) in enumerate(_geometries(path, document)):
         polygon = _polygon(f"{path}: feature {index}", geometry, enu_from_geodetic)
         features.append(PolygonFeature(index, properties, polygon))
-    if not features:
+    if not features and not may_be_empty:
         raise ConfigError(f"{path}: no polygon in it; draw at least one, or take the file out")
     return features
 

@@ -11,6 +11,7 @@ from edge.errors import ConfigError
 from edge.patrol.dossier import Dossier
 from edge.patrol.grid import Grid
 from edge.patrol.incidents import Incidents
+from edge.patrol.register import Register
 from edge.patrol.told import Change, Told, change_since, size_of, told_by
 from edge.patrol.zones import Zones
 from edge.records import AlertKind, Detection, Incident, IncidentState, Sighting, Verdict
@@ -29,6 +30,7 @@ class RuleBook:
     zones: Zones = field(default_factory=lambda: Zones({}))
     grid: Grid = field(default_factory=Grid)
     codes: Mapping[str, str] = field(default_factory=dict)  # label → event code
+    register: Register = field(default_factory=Register)
 
     def __post_init__(self) -> None:
         for rule in self.rules:
@@ -42,8 +44,12 @@ class RuleBook:
         return next((rule for rule in self.rules if rule.name == name), None)
 
     def first_match(self, incident: Incident) -> RuleConfig | None:
-        """Return the first rule, in the file's order, that an incident satisfies."""
-        return next((rule for rule in self.rules if self.matches(rule, incident)), None)
+        """Return the first rule, in the file's order, that an incident satisfies.
+
+        None also where it stands with leave.
+        """
+        found = next((rule for rule in self.rules if self.matches(rule, incident)), None)
+        return None if found and self.register.permit_of(incident) else found
 
     def matches(self, rule: RuleConfig, incident: Incident) -> bool:
         """Tell whether an incident is what a rule looks for.  Its place is the fused one."""
