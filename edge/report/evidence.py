@@ -95,7 +95,7 @@ class EvidenceKeeper:
         if crop is None:
             return NoEvidence.NO_CROP
         known = self._stored.get(incident_id)
-        if known is not None and known.path in self._files:  # `update` and `end` of the same look
+        if known is not None and self._has(known.path):  # `update` and `end` of the same look
             return known
         stored = self._compressed(incident_id, crop)
         if isinstance(stored, EvidenceRef):
@@ -108,7 +108,7 @@ class EvidenceKeeper:
             return NoEvidence.TOO_LARGE
         digest = hashlib.sha256(picture).digest()[:8]
         path = self._config.folder / f"{incident_id.hex()}-{digest.hex()}.webp"
-        if path in self._files:
+        if self._has(path):
             return EvidenceRef(path, digest)
         try:
             self._make_room(len(picture))
@@ -119,6 +119,10 @@ class EvidenceKeeper:
         self._files[path] = len(picture)
         self._files.move_to_end(path)
         return EvidenceRef(path, digest)
+
+    def _has(self, path: Path) -> bool:
+        """Say whether a picture is still there: on a full disk the mailbox takes its room."""
+        return path in self._files and path.exists()
 
     def _make_room(self, size_bytes: int) -> None:
         budget = int(self._config.max_mb * 1_000_000)

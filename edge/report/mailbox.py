@@ -234,7 +234,9 @@ class Mailbox:
 
         def expire(db: sqlite3.Connection) -> int:
             outbox.delete_acked(db)
-            return outbox.expire(db, self._clocks)
+            n = outbox.expire(db, self._clocks)
+            outbox.forget_gone(db)
+            return n
 
         return self._changes.make(expire)
 

@@ -2,7 +2,8 @@
 
 Beside it, in the memory of each connection, lies `sending`: when a row that was sent is due again,
 and which rows the desk has committed though the disk had no room to forget them.  After a restart
-all is due again, and the desk acks anew: none of it is worth a write.
+all is due again, and the desk acks anew: none of it is worth a write.  On the disk `tries` says
+only whether a row was ever sent, and `due_mono_ns` is of an earlier version.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ def open_sending(db: sqlite3.Connection) -> None:
         "CREATE TEMP TABLE sending (seq INTEGER PRIMARY KEY, tries INTEGER NOT NULL,"
         " due_mono_ns INTEGER NOT NULL, is_done INTEGER NOT NULL DEFAULT 0)"
     )
+    db.execute("CREATE INDEX temp.done ON sending (seq) WHERE is_done = 1")
 
 
 def due_rows(
@@ -148,7 +150,7 @@ def note_acked(db: sqlite3.Connection, up_to: int, extra: Iterable[int]) -> None
     db.executemany(sql.format("seq = ?"), [(seq,) for seq in extra])
 
 
-def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Iterable[int] = ()) -> int:
+def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Sequence[int] = ()) -> int:
     """Forget what the desk has committed, now or when there was no room to forget it.
 
     Returns:
@@ -158,11 +160,17 @@ def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Iterable[int] = 
     for seq in extra:
         n += db.execute("DELETE FROM outbox WHERE seq = ?", (seq,)).rowcount
     n += db.execute(
-        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM temp.sending WHERE is_done)"
+        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM temp.sending WHERE is_done = 1)"
     ).rowcount
-    db.execute("DELETE FROM temp.sending WHERE seq NOT IN (SELECT seq FROM outbox)")
     count(db, "delivered", n)
+    db.execute("DELETE FROM temp.sending WHERE seq <= ? OR is_done = 1", (up_to,))
+    db.executemany("DELETE FROM temp.sending WHERE seq = ?", [(seq,) for seq in extra])
     return n
+
+
+def forget_gone(db: sqlite3.Connection) -> None:
+    """Forget in memory what has left the outbox by other ways than an ack."""
+    db.execute("DELETE FROM temp.sending WHERE seq NOT IN (SELECT seq FROM outbox)")
 
 
 def dead_letter(db: sqlite3.Connection, seq: int, reason: str, clocks: Clocks) -> bool:

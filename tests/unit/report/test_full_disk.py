@@ -175,7 +175,7 @@ def test_whenever_the_disk_fills_nothing_accepted_is_lost_and_nothing_acked_come
     """In whatever order it fills, is freed, the uplink restarts, and rows come and go."""
     with small_disk(tmp_path / "disk", 10) as disk:
 
-        @settings(max_examples=25)
+        @settings(max_examples=15)
         @given(EVENTS)
         def the_law_holds(events: list[tuple[str, int]]) -> None:
             for path in disk.iterdir():

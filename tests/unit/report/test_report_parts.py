@@ -193,6 +193,19 @@ def test_absent_evidence_has_a_reason(tmp_path: Path) -> None:
     assert evidence.store(INCIDENT_ID) is NoEvidence.DISK
 
 
+def test_a_picture_that_made_way_is_made_again_or_not_promised(tmp_path: Path) -> None:
+    """No alert carries the hash of a picture that was deleted to make room."""
+    evidence = keeper(tmp_path)
+    evidence.offer(INCIDENT_ID, frame(), sighting())
+    ref = evidence.store(INCIDENT_ID)
+    assert isinstance(ref, EvidenceRef)
+    ref.path.unlink()
+    assert evidence.store(INCIDENT_ID) == ref
+    ref.path.unlink()
+    (tmp_path / "evidence").rmdir()
+    assert evidence.store(INCIDENT_ID) is NoEvidence.DISK
+
+
 @given(st.tuples(*[st.floats(-300, 1500)] * 2), st.tuples(*[st.floats(-300, 1500)] * 2))
 def test_a_crop_never_reaches_beyond_the_frame(
     xs: tuple[float, float], ys: tuple[float, float]
