@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
+    from edge.vision.manifest import ModelManifest
     from edge.vision.quantize import Trial
 
 _WORTH_IT = 0.95  # of the float model's time; above, nothing is won
@@ -28,7 +30,9 @@ def add(
     licence: str = typer.Option("unknown", help="SPDX name of the model's licence."),
     labels: str | None = typer.Option(None, help="Class names in order, with commas between."),
     layout: str | None = typer.Option(
-        None, help="yolov5, yolov8, end2end, yolox, gfl or nanodet; else what the file looks like."
+        None,
+        help="yolov5, yolov8, end2end, yolox, gfl, nanodet, detr_triple, detr_logits or detr_rows; "
+        "else what the file looks like.",
     ),
     strides: str | None = typer.Option(None, help="Of the head, e.g. 8,16,32."),
     width: int | None = typer.Option(None, help="Input width, px, where the file leaves it open."),
@@ -38,8 +42,11 @@ def add(
         None, help="letterbox_centre, letterbox_top_left or stretch."
     ),
     min_score: float | None = typer.Option(None, min=0.0, max=1.0, help="Default threshold."),
+    picture: Path | None = typer.Option(
+        None, help="To try it on: a still or a flight with things that it knows; else the demo's."
+    ),
 ) -> None:
-    """Look at an ONNX detector, write its model.toml, and try it once."""
+    """Look at an ONNX detector, write its model.toml, and try it on a picture."""
     from edge.config import InferenceConfig
     from edge.vision.adopt import adopt_model, overrides_from_text
     from edge.vision.probe import probe_model
@@ -57,6 +64,7 @@ def add(
     )
     manifest = adopt_model(onnx, folder, name=name, licence=licence, overrides=overrides)
     _show(folder, probe_model(folder, InferenceConfig()).inference_ms)
+    _try(manifest, picture)
     if manifest.licence == "unknown":
         typer.echo("Its licence is unknown: say it with --licence before it flies for others.")
     typer.echo(f'Use it: model = "{folder}" under [[camera]] in patrol.toml')
@@ -116,6 +124,31 @@ def _agreement(trial: Trial) -> str:
     if said.share is None:
         return "no box in any picture, so agreement is not known"
     return f"{said.share:.1%} of {said.n_boxes} boxes (score ≥ {said.at_score:.2f}) agree"
+
+
+def _try(manifest: ModelManifest, picture: Path | None) -> None:
+    """Say how sure the reading is, and draw what the model finds."""
+    import cv2
+
+    from edge.cli.pictures import one_picture
+    from edge.cli.shipped import DEMO_FLIGHT
+    from edge.vision.drawing import draw_detections
+    from edge.vision.opinion import judge
+
+    source = picture or DEMO_FLIGHT
+    image = one_picture(source)
+    opinion = judge(manifest, image)
+    because = "; ".join(opinion.because) or "nothing but the number of its columns fits"
+    typer.echo(f"taken for {manifest.head.layout}: {opinion.sureness.value}, because {because}")
+    for doubt in opinion.doubts:
+        typer.echo(f"  but {doubt}")
+    drawing = manifest.folder / "looked.jpg"
+    cv2.imwrite(str(drawing), draw_detections(image, opinion.detections))
+    found = Counter(one.label for one in opinion.detections)
+    listed = ", ".join(f"{count} {label}" for label, count in found.most_common(5)) or "nothing"
+    typer.echo(f"in {source}: {listed}; drawn in {drawing}")
+    if not found and picture is None:
+        typer.echo("  try it on a picture with things that it knows: --picture")
 
 
 def _show(folder: Path, inference_ms: float) -> None:

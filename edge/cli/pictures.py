@@ -6,9 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from edge.capture.files import StillFolder, VideoFile
 from edge.capture.recording import open_flight
+from edge.errors import ConfigError
 from edge.records import ImageArray
+
+_VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".ts"})
 
 
 def spread_pictures(sources: Sequence[Path], at_most: int) -> list[ImageArray]:
@@ -19,6 +25,21 @@ def spread_pictures(sources: Sequence[Path], at_most: int) -> list[ImageArray]:
     """
     share = -(-at_most // max(1, len(sources)))
     return [picture for source in sources for picture in _spread(source, share)][:at_most]
+
+
+def one_picture(path: Path) -> ImageArray:
+    """Read a still, or take the middle picture of a flight, a video or a folder.
+
+    Raises:
+        ConfigError: It is not there, or no picture.
+        FlightError, VideoError: As `spread_pictures`.
+    """
+    if path.is_dir() or path.suffix.lower() in _VIDEO_SUFFIXES:
+        return spread_pictures([path], 1)[0]
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ConfigError(f"{path}: is no picture that can be read; give a JPEG or PNG")
+    return np.asarray(image, np.uint8)
 
 
 def _spread(source: Path, wanted: int) -> Iterator[ImageArray]:
