@@ -1,4 +1,15 @@
-"""Flies a scenario once and writes the flight folder: video, telemetry, calibration, truth."""
+"""Flies a scenario once and writes the flight folder: video, telemetry, calibration, truth.
+
+flight.toml       what is where, for `replay`; under [sim] what it was made from, faults too
+video.mp4         H.264; frames.csv gives each frame's time of arrival (UTC of the log)
+telemetry.tlog    what the autopilot said
+camera.toml, mount.toml   the calibration that the flight program reads
+truth.geojson     each violation and distractor: class or cause, outline, height, when it was seen
+permitted.geojson the register of what stands with leave
+poses.csv         each frame's true camera: place, height, pitch below the horizon, heading
+boxes.json        each frame's boxes in COCO form, with how much of each can be seen
+dem.txt           the ground's true heights
+"""
 
 from __future__ import annotations
 
@@ -25,12 +36,14 @@ from sim.camera_shutter import Exposure
 from sim.faults import MAVLINK_KINDS, NETWORK_KINDS, VIDEO_KINDS, FaultKind, Timeline
 from sim.faults_mavlink import garbled, is_silent, reclocked, without_fix
 from sim.render import Look, Renderer, add_noise
-from sim.scenario import Scenario
+from sim.scenario import CameraTable, Scenario
 from sim.truth import FrameBox, frame_boxes
 from sim.truth_files import TruthLog
 from sim.vehicle import BOOT_BEFORE_START_S, COMPONENT_ID, SYSTEM_ID, Vehicle
 from sim.vehicle_mount import MountKind
 from sim.world import District
+from sim.world_dem import write_dem
+from sim.world_layout import HALF_M
 from sim.world_terrain import FLAT, Terrain
 
 ImageArray = NDArray[np.uint8]
@@ -107,16 +120,16 @@ def spoiled(shots: Iterable[Shot], faults: Timeline) -> Iterator[tuple[Shot, boo
         yield replace(shot, image_bgr=image, logged_us=shot.logged_us + late_us), is_true
 
 
-class _Video:
+class VideoFile:
     """H.264 in mp4, without frames that point into the future: what a live encoder gives."""
 
-    def __init__(self, path: Path, scenario: Scenario, size_px: tuple[int, int]) -> None:
+    def __init__(self, path: Path, table: CameraTable, size_px: tuple[int, int]) -> None:
         self._file, self._n_frames = av.open(str(path), "w"), 0
-        rate = Fraction(scenario.camera.rate_hz).limit_denominator(1000)
+        rate = Fraction(table.rate_hz).limit_denominator(1000)
         self._stream: Any = self._file.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = size_px
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "slow", "bf": "0", "g": "50"} | _quality(scenario)
+        self._stream.options = {"preset": "slow", "bf": "0", "g": "50"} | _quality(table)
 
     def add(self, image_bgr: ImageArray) -> None:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image_bgr), format="bgr24")
@@ -129,13 +142,12 @@ class _Video:
         self._file.close()
 
 
-def _quality(scenario: Scenario) -> dict[str, str]:
+def _quality(table: CameraTable) -> dict[str, str]:
     """Return what tells x264 how much to keep: a mean rate as of a live link, or a quality.
 
     A recording with fewer frames than the camera's stream gets their share of its bits: a frame
     looks no better than the stream would have shown it.
     """
-    table = scenario.camera
     if table.bit_rate_mbps is None:
         return {"crf": str(table.quality_crf)}
     stream_kbps = table.bit_rate_mbps * 1000
@@ -195,6 +207,9 @@ system_id = 1
 
 [time]
 rule = "frame_times"
+
+[district]
+permitted = "permitted.geojson"
 
 [truth]
 file = "truth.geojson"
@@ -258,6 +273,20 @@ def district_of(scenario: Scenario, seed: int) -> District:
     return District.from_seed(seed, world.family, world.placed(), world.relief_m)
 
 
+def check_covered(scenario: Scenario, vehicle: Vehicle) -> None:
+    """See that the district, and the DEM that is written beside it, lie below all of a flight.
+
+    Raises:
+        ScenarioError: The flight leaves them.
+    """
+    beyond_m = float(np.abs(vehicle.path.position_m[:, :2]).max())
+    if beyond_m > HALF_M:
+        raise ScenarioError(
+            f"scenario {scenario.name!r}: the flight reaches {beyond_m:.0f} m from the district's "
+            f"centre, and its ground and DEM end at {HALF_M:.0f} m; shorten lane_m or move start"
+        )
+
+
 def recorded_faults(scenario: Scenario, vehicle: Vehicle) -> Timeline:
     """Return the faults of a recording.
 
@@ -303,11 +332,12 @@ def record(
     Raises:
         RenderError: There is no OpenGL here.
         CalibrationError: The camera file is not usable.
-        ScenarioError: A fault cannot be recorded.
+        ScenarioError: A fault cannot be recorded, or the flight leaves the district.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     district = district_of(scenario, seed)
     vehicle = vehicle_of(scenario, seed, district.terrain)
+    check_covered(scenario, vehicle)
     faults = recorded_faults(scenario, vehicle) if with_faults else Timeline()
     renderer = Renderer(district, scenario.camera_model())
     truth = TruthLog(district, scenario.place(), renderer.camera)
@@ -326,15 +356,18 @@ def record(
     renderer.close()
     write_log(out_dir / "telemetry.tlog", vehicle, faults.only(MAVLINK_KINDS), seed)
     truth.write(out_dir)
+    write_dem(district, scenario.place(), out_dir / "dem.txt")
     _write_tables(scenario, seed, out_dir, faults)
     return truth.counts() | {"frames": frames}
 
 
 @contextmanager
-def _frame_files(out: Path, scenario: Scenario, renderer: Renderer) -> Iterator[tuple[_Video, Any]]:
+def _frame_files(
+    out: Path, scenario: Scenario, renderer: Renderer
+) -> Iterator[tuple[VideoFile, Any]]:
     """Open the video and the frame list, and close both whatever happens."""
     size_px = (renderer.camera.width_px, renderer.camera.height_px)
-    video = _Video(out / "video.mp4", scenario, size_px)
+    video = VideoFile(out / "video.mp4", scenario.camera, size_px)
     try:
         with (out / "frames.csv").open("w", newline="", encoding="utf-8") as stream:
             times = csv.writer(stream, lineterminator="\n")

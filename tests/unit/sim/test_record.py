@@ -6,14 +6,15 @@ import csv
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edge.capture.recording import open_flight
 from edge.errors import ScenarioError
 from edge.records import Frame
-from sim.record import record, vehicle_of
-from sim.scenario import Scenario, load_scenario
+from sim.record import VideoFile, check_covered, record, vehicle_of
+from sim.scenario import CameraTable, Scenario, load_scenario
 
 SHORT = """
 format = 1
@@ -28,6 +29,10 @@ lanes = 1
 lane_m = 30.0
 [camera]
 rate_hz = 1.0
+rolling_shutter_s = 0.02
+bit_rate_mbps = 8.0
+latency_s = 0.3
+mount = "servo_gimbal"
 [noise]
 preset = "none"
 """
@@ -102,6 +107,38 @@ def test_boxes_lie_inside_the_frame(flight: Path) -> None:
     assert (boxes[:, 1] + boxes[:, 3]).max() <= 719.6
 
 
+def test_the_dem_is_the_ground_below_the_flight(flight: Path) -> None:
+    """The heights beside the flight are of its streets, and cover every frame's place."""
+    heights_m = np.loadtxt(flight / "dem.txt")
+    assert float(np.median(heights_m)) == pytest.approx(4.2, abs=0.5)
+    with (flight / "poses.csv").open(encoding="utf-8") as stream:
+        places = [(float(r["east_m"]), float(r["north_m"])) for r in csv.DictReader(stream)]
+    assert np.abs(places).max() <= (len(heights_m) - 1) * 2.0 / 2
+
+
+def test_a_flight_that_leaves_the_district_is_refused(tmp_path: Path) -> None:
+    """Wind that carries the vehicle over the edge is named before anything is drawn."""
+    path = tmp_path / "edge.toml"
+    at_edge = SHORT.replace("start_east_m = 0.0", "start_east_m = 192.0")
+    path.write_text(at_edge.replace('"none"', '"none"\nsway_m = 3.0'), encoding="utf-8")
+    scenario = load_scenario(path)
+    with pytest.raises(ScenarioError, match="DEM end at 192 m"):
+        check_covered(scenario, vehicle_of(scenario, 3))
+
+
+def test_a_frames_bits_are_those_of_the_stream(tmp_path: Path) -> None:
+    """Half of the stream's frames take half of its bits, at 1 and at 4 Mbit/s."""
+    noise = np.random.default_rng(0).integers(0, 255, (25, 180, 320, 3), np.uint8)
+    for mbps in (1.0, 4.0):
+        camera = CameraTable(bit_rate_mbps=mbps, rate_hz=12.5)
+        video = VideoFile(tmp_path / "v.mp4", camera, (320, 180))
+        for image in noise:
+            video.add(np.asarray(cv2.GaussianBlur(image, (9, 9), 3), np.uint8))
+        video.close()
+        took_mbps = (tmp_path / "v.mp4").stat().st_size * 8e-6 / (len(noise) / 12.5)
+        assert took_mbps == pytest.approx(mbps / 2, rel=0.5)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -112,9 +149,9 @@ def test_boxes_lie_inside_the_frame(flight: Path) -> None:
         ("lanes = 1", "lanes = 0"),
         ("lanes = 1", "lunes = 1"),
         ("lane_m = 30.0", "lane_m = 300.0"),
-        ("rate_hz = 1.0", "rolling_shutter_s = 2.0"),
-        ("rate_hz = 1.0", "mount = 'balloon'"),
-        ("rate_hz = 1.0", "bit_rate_mbps = 400.0"),
+        ("rolling_shutter_s = 0.02", "rolling_shutter_s = 2.0"),
+        ('mount = "servo_gimbal"', 'mount = "balloon"'),
+        ("bit_rate_mbps = 8.0", "bit_rate_mbps = 400.0"),
         ('preset = "none"', 'preset = "hopeful"'),
         ("structure = 40", "dragon = 40"),
     ],
