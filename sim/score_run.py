@@ -25,8 +25,12 @@ class Progress(Protocol):
     def done(self, name: str) -> None: ...
 
 
-def check_flights(folders: Sequence[Path]) -> set[str]:
+def check_flights(folders: Sequence[Path], *, with_boxes: bool = False) -> set[str]:
     """Open every flight and its truth before the first is flown; return all violation classes.
+
+    Args:
+        folders: Of the flights.
+        with_boxes: Whether the truth of single frames is needed too.
 
     Raises:
         FlightError: A folder is no flight, has no usable truth, or is named twice.
@@ -42,6 +46,11 @@ def check_flights(folders: Sequence[Path]) -> set[str]:
             raise FlightError(
                 f"{folder}: has no truth to score against; record one with `skywhistle sim "
                 "record`, or look at the flight with `skywhistle replay`"
+            )
+        if with_boxes and not (folder / "boxes.json").is_file():
+            raise FlightError(
+                f"{folder}: has no boxes.json to score frames against; record it again with "
+                "`skywhistle sim record`, or leave --frames away"
             )
         truth = read_truth(recorded.path(recorded.spec.truth.file))
         labels |= {thing.label for thing in truth.things if thing.is_violation}

@@ -82,6 +82,8 @@ def test_a_failed_gate_exits_with_1_and_names_the_figure(told: dict[str, Any]) -
     """Of two conditions the one that holds fails the gate, in the exit code and in JUnit."""
     assert told["code"] == 1
     assert "recall is 0.5" in told["stderr"]
+    gate = told["json"]["gate"]
+    assert (len(gate["failed"]), len(gate["passed"])) == (1, 1)
     suite = told["junit"].find("testsuite")
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     failed = [

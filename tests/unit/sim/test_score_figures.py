@@ -235,7 +235,7 @@ def test_the_estimates_of_nothing_are_absent() -> None:
 def test_a_run_without_a_gate_is_one_passed_case(tmp_path: Path) -> None:
     """CI servers call a report without cases an error; what was scored is one."""
     path = tmp_path / "sub" / "junit.xml"
-    write_junit(path, {"fail-if": [], "baseline": []}, {"flights": 2, "recall": 1.0}, 3.0)
+    write_junit(path, {"fail-if": [], "baseline": []}, {"flights": 2, "recall": 1.0})
     text = path.read_text("utf-8")
     assert 'tests="1" failures="0"' in text
     assert Verdict("scored", False, "").name in text
