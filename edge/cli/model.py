@@ -162,3 +162,5 @@ def _show(folder: Path, inference_ms: float) -> None:
         f"{inference_ms:.0f} ms an inference on this machine, licence {manifest.licence}"
     )
     typer.echo(f"labels: {', '.join(manifest.labels)}")
+    if manifest.advisory:
+        typer.echo(f"advisory, their alerts are marked: {', '.join(manifest.advisory)}")

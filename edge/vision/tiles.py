@@ -126,28 +126,34 @@ def merge_pieces(found: Sequence[Detection], cuts: Sequence[Array]) -> list[Dete
 
 
 def _merge_label(boxes: Array, scores: Array, cuts: Array) -> tuple[Array, Array]:
-    """Merge pairs until none is left to merge: a long thing joins piece by piece."""
-    while len(boxes) > 1:
-        pair = _next_pair(boxes, cuts)
-        if pair is None:
-            break
-        keep, drop = pair  # `keep` scores at least as much
-        if cuts[keep].any() or cuts[drop].any():
-            low = np.minimum(boxes[keep, :2], boxes[drop, :2])
-            high = np.maximum(boxes[keep, 2:], boxes[drop, 2:])
-            # A side of the union is cut where the piece that reaches furthest is.
-            outer = np.concatenate([low, high])
-            cuts[keep] = np.all(
-                [cuts[index] | (np.abs(boxes[index] - outer) > SEAM_PX) for index in (keep, drop)],
-                axis=0,
-            )
-            boxes[keep] = outer
-        boxes, scores, cuts = (np.delete(array, drop, axis=0) for array in (boxes, scores, cuts))
+    """Merge, best score first, until nothing is left to: a long thing grows piece by piece."""
+    n_before = 0
+    while len(boxes) not in {n_before, 1}:
+        n_before = len(boxes)
+        one_thing = _one_thing(boxes, cuts)
+        is_left = np.ones(n_before, bool)
+        for keep in range(n_before):
+            others = np.flatnonzero(is_left & one_thing[keep])
+            others = others[others > keep]
+            if not is_left[keep] or len(others) == 0:
+                continue
+            is_left[others] = False
+            group = np.append(others, keep)
+            if cuts[group].any():
+                boxes[keep], cuts[keep] = _union(boxes[group], cuts[group])
+        boxes, scores, cuts = boxes[is_left], scores[is_left], cuts[is_left]
     return boxes, scores
 
 
-def _next_pair(boxes: Array, cuts: Array) -> tuple[int, int] | None:
-    """Find two boxes that are one thing, the better one first; None where all differ."""
+def _union(boxes: Array, cuts: Array) -> tuple[Array, Array]:
+    """Return the box around all, and its cut sides: where each piece that reaches there is cut."""
+    outer = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+    falls_short = np.abs(boxes - outer) > SEAM_PX
+    return outer, np.all(cuts | falls_short, axis=0)
+
+
+def _one_thing(boxes: Array, cuts: Array) -> Array:
+    """Say of each pair of boxes whether they are one thing; shape (N, N), symmetric."""
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     common = high - low
@@ -161,9 +167,8 @@ def _next_pair(boxes: Array, cuts: Array) -> tuple[int, int] | None:
     touch: Array = np.all(common >= -SEAM_PX, axis=2)
     across = cuts[:, None, _RIGHT] & cuts[None, :, _LEFT] & (along[:, :, 1] >= IN_LINE)
     down = cuts[:, None, _BOTTOM] & cuts[None, :, _TOP] & (along[:, :, 0] >= IN_LINE)
-    one_thing = same | piece | piece.T | (touch & (across | across.T | down | down.T))
-    pairs = np.argwhere(np.triu(one_thing, 1))
-    return (int(pairs[0][0]), int(pairs[0][1])) if len(pairs) else None
+    one_thing: Array = same | piece | piece.T | (touch & (across | across.T | down | down.T))
+    return one_thing
 
 
 def _cut_sides(
