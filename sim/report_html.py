@@ -20,12 +20,14 @@ def section(title: str, body: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return a table of plain text."""
+    """Return a table of plain text; words stand left, figures right."""
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = "\n".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
-    )
+    lines = "\n".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{top}</tr></thead><tbody>\n{lines}\n</tbody></table>"
+
+
+def _cell(text: Cell) -> str:
+    return f"<td{' class=text' if text[:1].isalpha() else ''}>{escape(text)}</td>"
 
 
 def image(source: str, text: str) -> str:

@@ -79,8 +79,11 @@ def _head(result: ScoreResult, order: PageOrder) -> str:
     on = machine()
     facts = [
         f"flights: {len(result.flights)}, {result.whole.flight_h * 60:.1f} minutes, "
-        f"{plain['frames']} frames, {plain['inferences']} inferences",
-        f"model {models}; config {', '.join(plain['config_hashes']) or 'none'}",
+        f"{plain['frames']} frames, {plain['inferences']} inferences"
+        if result.flights
+        else "no flights",
+        f"model {models}"
+        + (f"; config {', '.join(plain['config_hashes'])}" if plain["config_hashes"] else ""),
         f"Skywhistle {__version__} on {on['machine']}, ONNX Runtime {on['onnxruntime']}, "
         f"OpenCV {on['opencv']}",
         *order.notes,
