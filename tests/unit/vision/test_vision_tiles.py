@@ -52,8 +52,9 @@ class Perfect:
 
 @st.composite
 def boxes(draw: st.DrawFn) -> Xyxy:
-    width = draw(st.integers(SMALLEST_PX + 1, WIDTH - 20))
-    height = draw(st.integers(SMALLEST_PX + 1, HEIGHT - 20))
+    least = 2 * SMALLEST_PX + 1  # without overlap a seam leaves at least half to be seen
+    width = draw(st.integers(least, WIDTH - 20))
+    height = draw(st.integers(least, HEIGHT - 20))
     left = draw(st.integers(0, WIDTH - 1 - width))
     top = draw(st.integers(0, HEIGHT - 1 - height))
     return (float(left), float(top), float(left + width), float(top + height))
