@@ -147,6 +147,8 @@ def _try(manifest: ModelManifest, picture: Path | None) -> None:
     found = Counter(one.label for one in opinion.detections)
     listed = ", ".join(f"{count} {label}" for label, count in found.most_common(5)) or "nothing"
     typer.echo(f"in {source}: {listed}; drawn in {drawing}")
+    for hint in opinion.hints:
+        typer.echo(f"  {hint}")
     if not found and picture is None:
         typer.echo("  try it on a picture with things that it knows: --picture")
 

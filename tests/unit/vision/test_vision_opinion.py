@@ -58,8 +58,8 @@ def test_numbers_that_are_no_scores_are_a_doubt(tmp_path: Path) -> None:
     assert any("score above 1" in doubt for doubt in opinion.doubts)
 
 
-def test_a_way_of_feeding_that_finds_much_more_is_a_doubt(tmp_path: Path) -> None:
-    """A model that sees nothing at its scale and much at the usual one was read wrongly."""
+def test_where_nothing_is_found_the_usual_mistake_is_tried(tmp_path: Path) -> None:
+    """A model that sees nothing at its scale and something at the other may have been misread."""
     table = InputTable(width_px=64, height_px=64, scale=1.0 / 255.0)
     head = HeadTable(layout="yolov8", strides=(8,))
     dark = np.full((64, 64, 3), 0, np.uint8)
@@ -67,7 +67,10 @@ def test_a_way_of_feeding_that_finds_much_more_is_a_doubt(tmp_path: Path) -> Non
     manifest = write_model(tmp_path, cell_model(), labels=("red",), input=table, head=head)
     opinion = judge(manifest, dark)
     assert opinion.detections == ()
-    assert any("with scale = 1 in model.toml it finds 16" in doubt for doubt in opinion.doubts)
+    assert "with scale = 1 in model.toml it finds 16" in opinion.hints[0]
+    seen = judge(manifest, np.full((64, 64, 3), 255, np.uint8))
+    assert seen.detections
+    assert not seen.hints
 
 
 def test_boxes_without_size_are_a_doubt(tmp_path: Path) -> None:
