@@ -130,7 +130,7 @@ def score_flight(
     Args:
         folder: A flight folder with truth.
         order: With what, and how much of it is drawn.
-        on_frame: Called after each frame of the replay.
+        on_frame: Called after each frame of the replay, and of what scores frames.
 
     Raises:
         FlightError: The folder is no flight, or has no truth.
@@ -186,10 +186,6 @@ def _scored(flown: _Flown, order: ScoreOrder) -> FlightScore:
         findings = add_pictures(open_flight(recorded.folder), findings, order.max_pictures)
     if order.with_map:
         drawn = draw_flight_map(recorded.spec.name, result.log, flown.truth, scored)
-    boxes = None
-    if order.frame_step:
-        fresh = open_flight(recorded.folder)
-        boxes = box_frames(fresh, result.stages.detectors, flown.looks.boxes, order.frame_step)
     health = result.stages.health
     return FlightScore(
         name=recorded.spec.name,
@@ -212,7 +208,20 @@ def _scored(flown: _Flown, order: ScoreOrder) -> FlightScore:
         to_alert_s=_to_alert_s(scored, alerts, watch.new_ns, flown.looks),
         findings=tuple(findings),
         map_webp=drawn,
-        boxes=boxes,
+        boxes=_boxes(flown, order),
+    )
+
+
+def _boxes(flown: _Flown, order: ScoreOrder) -> FrameBoxes | None:
+    """Score the detector by itself, where that is asked for."""
+    if not order.frame_step:
+        return None
+    return box_frames(
+        open_flight(flown.recorded.folder),
+        flown.result.stages.detectors,
+        flown.looks.boxes,
+        order.frame_step,
+        on_frame=flown.watch.on_frame,
     )
 
 

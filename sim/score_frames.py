@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ def box_frames(
     detectors: Mapping[str, OnnxDetector],
     boxes: Mapping[int, Sequence[TrueBox]],
     step: int,
+    on_frame: Callable[[], None] = lambda: None,
 ) -> FrameBoxes:
     """Run the detector over a flight's frames, down to `FLOOR_SCORE`.
 
@@ -82,6 +83,7 @@ def box_frames(
         detectors: By camera; that of the flight's first camera is scored.
         boxes: The truth, by frame.
         step: Every so many frames, 1 or more.
+        on_frame: Called after each frame that was scored.
 
     Raises:
         FlightError: The flight has no boxes.
@@ -111,6 +113,7 @@ def box_frames(
                 true.append((at, index[box.name], not box.is_seen, *box.box_xyxy_px))
             elif box.is_seen:
                 unknown[box.name] = unknown.get(box.name, 0) + 1
+        on_frame()
     return FrameBoxes(n_frames, tuple(detector.labels), _rows(found), _rows(true), unknown)
 
 

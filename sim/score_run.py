@@ -96,7 +96,10 @@ def score_flights(
 
 
 def _one(folder: Path, order: ScoreOrder, progress: Progress) -> FlightScore:
-    progress.begun(folder.name, open_flight(folder).n_frames())
+    frames = open_flight(folder).n_frames()
+    if frames is not None and order.frame_step:
+        frames += -(-frames // order.frame_step)  # looked at once more
+    progress.begun(folder.name, frames)
     score = score_flight(folder, order, progress.frame)
     progress.done(folder.name)
     return score

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -310,7 +311,7 @@ def _tell(
 
 def _tables(result: ScoreResult, plain: dict[str, Any]) -> Iterator[Table]:
     if result.flights:
-        table = Table(title=f"{plain['flights']} flight(s), {plain['frames']} frames")
+        table = Table(box=SIMPLE, title=f"flights: {plain['flights']}, frames: {plain['frames']}")
         for head in ("class", "shown", "found", "recall", "alerts", "false", "double", "precision"):
             table.add_column(head, justify="left" if head == "class" else "right", no_wrap=True)
         for label, one in [*plain["by_class"].items(), ("all", plain)]:
@@ -319,14 +320,14 @@ def _tables(result: ScoreResult, plain: dict[str, Any]) -> Iterator[Table]:
         table.caption = _caption(plain)
         yield table
     if result.frame_level is not None:
-        table = Table("class", "boxes", "AP50", title="frame by frame")
+        table = Table("class", "boxes", "AP50", box=SIMPLE, title="frame by frame")
         for label, row in plain["frame_level"]["by_class"].items():
             table.add_row(label, str(row["boxes"]), _cell(row["ap50"]))
         table.add_row("mean", "", _cell(result.frame_level.map50))
         yield table
     if result.pictures is not None:
         told = plain["pictures"]
-        table = Table("tag", "pictures", "found", "share", title="single pictures")
+        table = Table("tag", "pictures", "found", "share", box=SIMPLE, title="single pictures")
         for tag, row in told["by_tag"].items():
             found = row.get("found", f"{row.get('false_alarms')} false")
             table.add_row(tag, str(row["pictures"]), str(found), _cell(row.get("share_found")))
