@@ -11,10 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from edge.toml_file import law_broken
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,32}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -140,9 +143,21 @@ class AutopilotConfig(Table):
 class InferenceConfig(Table):
     """ONNX Runtime."""
 
-    providers: tuple[Literal["tensorrt", "cuda", "cpu"], ...] = ("cpu",)
+    providers: tuple[Literal["tensorrt", "cuda", "cpu"], ...] = Field(
+        ("cpu",), description="best first", json_schema_extra={"minItems": 1}
+    )
     threads: int = Field(2, ge=1, le=64)
     spinning: bool = Field(False, description="threads that spin burn a third more CPU")
+
+    @field_validator("providers")
+    @classmethod
+    def _names_a_provider(cls, providers: tuple[str, ...]) -> tuple[str, ...]:
+        if not providers:
+            raise ValueError(
+                'name at least one, best first; "cpu" is on every computer: ["cpu"], or leave '
+                "the line out"
+            )
+        return providers
 
 
 class AccuracyConfig(Table):
@@ -279,13 +294,8 @@ class PatrolConfig(Table):
         if self.drone_id == "desk":
             raise ValueError("drone_id 'desk' is the command centre's own name; choose another")
         zones = {zone.name for zone in self.zone}
-        for rule in self.rule:
-            wanted = {*rule.inside, *rule.outside, *([rule.near] if rule.near else [])}
-            if unknown := wanted - zones:
-                raise ValueError(
-                    f"rule {rule.name!r} names zone {sorted(unknown)[0]!r}; "
-                    f"there are {sorted(zones) or 'none'}"
-                )
+        for number, rule in enumerate(self.rule):
+            _refuse_unknown_zones(rule, number, zones)
         for kind, names in (
             ("camera", [camera.id for camera in self.camera]),
             ("rule", [rule.name for rule in self.rule]),
@@ -294,3 +304,15 @@ class PatrolConfig(Table):
             if len(set(names)) != len(names):
                 raise ValueError(f"two of [[{kind}]] have the same name: {sorted(names)}")
         return self
+
+
+def _refuse_unknown_zones(rule: RuleConfig, number: int, zones: set[str]) -> None:
+    near = () if rule.near is None else (rule.near,)
+    for key, names in (("inside", rule.inside), ("outside", rule.outside), ("near", near)):
+        if unknown := set(names) - zones:
+            there = ", ".join(sorted(zones)) or "none"
+            raise law_broken(
+                ("rule", number, key),
+                f"rule {rule.name!r} names zone {min(unknown)!r}, which no [[zone]] has "
+                f"(there are: {there}); add that zone or correct the name",
+            )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from edge.errors import SkywhistleError
 
@@ -49,7 +49,7 @@ class TomlFile:
         try:
             return model.model_validate(self.table)
         except ValidationError as error:
-            details = _deepest(error.errors())
+            details = _deepest([_placed(detail) for detail in error.errors()])
             sentences = [_sentence(self, model, detail) for detail in details]
             raise self.error("\n".join(sentences)) from error
 
@@ -88,6 +88,23 @@ def line_of(text: str, place: Place) -> int:
         if depth == len(here) and depth > best_depth:
             best, best_depth = line, depth
     return best
+
+
+def law_broken(place: Place, message: str) -> PydanticCustomError:
+    """Make the error of a law over several tables, to be told at the key that breaks it.
+
+    Args:
+        place: The key's full name, e.g. ("rule", 0, "inside").
+        message: What is wrong and what to do.
+    """
+    return PydanticCustomError("law_broken", "{message}", {"place": place, "message": message})
+
+
+def _placed(detail: ErrorDetails) -> ErrorDetails:
+    """Give the error of a law its own place: the library only knows who checked it."""
+    if detail["type"] == "law_broken":
+        detail["loc"] = (*detail["loc"], *detail["ctx"]["place"])
+    return detail
 
 
 def _deepest(details: list[ErrorDetails]) -> list[ErrorDetails]:
