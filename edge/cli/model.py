@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ def add(
     from edge.vision.adopt import adopt_model, overrides_from_text
     from edge.vision.probe import probe_model
 
+    _check_name(name)
     folder = into / (name or onnx.stem)
     overrides = overrides_from_text(
         labels=labels,
@@ -68,6 +70,18 @@ def add(
     if manifest.licence == "unknown":
         typer.echo("Its licence is unknown: say it with --licence before it flies for others.")
     typer.echo(f'Use it: model = "{folder}" under [[camera]] in patrol.toml')
+
+
+def _check_name(name: str | None) -> None:
+    """Refuse a name that is no plain folder's: the model would be written anywhere."""
+    from edge.config import NAME_PATTERN
+    from edge.errors import ConfigError
+
+    if name is not None and re.fullmatch(NAME_PATTERN, name) is None:
+        raise ConfigError(
+            f"--name {name!r}: a name is 1 to 32 letters, digits, - and _; choose the folder "
+            "above it with --into"
+        )
 
 
 @models.command()

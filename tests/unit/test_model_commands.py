@@ -71,3 +71,14 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"note\.jpg: is no picture"):
         said("model", "add", good, "--into", tmp_path, "--labels", "red", "--picture",
              tmp_path / "note.jpg")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["../../y", "a/b", "..", "", "x" * 33, "y\n"])
+def test_a_models_name_never_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    """What is no plain name is refused with what is one, and nothing is written."""
+    path = tmp_path / "eye.onnx"
+    path.write_bytes(cell_model())
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"1 to 32 letters.*--into"):
+        said("model", "add", path, "--into", tmp_path / "a", "--labels", "red", "--name", name)
+    assert sorted(tmp_path.rglob("*")) == before
