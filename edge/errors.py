@@ -28,7 +28,9 @@ class LabelError(ConfigError):
 
 
 class ModelError(SkywhistleError):
-    """A model does not load, or is not what its manifest says."""
+    """A model does not load, or is not what its manifest says.  Exit code 2: it never will."""
+
+    exit_code = 2
 
 
 class ModelManifestError(ModelError):

@@ -97,19 +97,19 @@ def test_each_kind_of_mistake_is_named(
 
 
 def test_a_wrong_model_is_told_at_the_start(aircraft: Aircraft) -> None:
-    """A file that is not the manifest's, and a missing folder: a sentence each, exit code 1."""
+    """A file that is not the manifest's, and a missing folder: a sentence each, exit code 2."""
     model = aircraft.flight / "model"
     with (model / "detector.onnx").open("ab") as file:
         file.write(b"\0")
     done = command("flight", str(aircraft.config))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "SHA-256" in done.stderr
     assert "detector.onnx" in done.stderr
     for path in model.iterdir():
         path.unlink()
     model.rmdir()
     missing = command("flight", str(aircraft.config))
-    assert missing.returncode == 1
+    assert missing.returncode == 2
     assert f"{model}/model.toml: No such file" in missing.stderr
     assert "skywhistle model add" in missing.stderr
     assert "Traceback" not in done.stderr + missing.stderr
