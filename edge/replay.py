@@ -117,6 +117,23 @@ def replay(request: ReplayRequest) -> ReplayResult:
     return ReplayResult(stages, log, mailbox, tuple(stored), wall_s)
 
 
+_RESULTS = frozenset(
+    {
+        "alerts.csv",
+        "alerts.geojson",
+        "detections.jsonl",
+        "evidence",
+        "frames",
+        "map.png",
+        "patrol.toml",
+        "state",
+        "summary.json",
+        "uplink.log",
+    }
+)
+_DATABASES = ("mailbox.db", "desk.db")  # and what lies beside them: logs, locks, the reserve
+
+
 def fresh_folder(out: Path) -> None:
     """Make the results folder, empty of an earlier replay's results and of nothing else.
 
@@ -125,14 +142,11 @@ def fresh_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file; give an empty --out folder")
-    ours = {"mailbox.db", "mailbox.db-wal", "mailbox.db-shm", "alerts.geojson", "summary.json"}
-    ours |= {"detections.jsonl", "map.png", "frames", "evidence", "state", "desk.db"}
-    ours |= {"desk.db-wal", "desk.db-shm", "patrol.toml", "alerts.csv", "uplink.log"}
     if out.exists():
         foreign = sorted(
             path.name
             for path in out.iterdir()
-            if path.name not in ours and not path.name.startswith("mailbox.db")
+            if path.name not in _RESULTS and not path.name.startswith(_DATABASES)
         )
         if foreign:
             raise ConfigError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.replay import fresh_folder
 from tests.aircraft import skywhistle
 
 pytestmark = pytest.mark.system
@@ -34,7 +35,10 @@ KEYS = [
 
 
 def test_the_demo_reaches_its_mark(repo: Path, tmp_path: Path) -> None:
-    """It flies, delivers every alert, scores above the gate, and leaves summary, places and map."""
+    """It flies, delivers every alert, scores above the gate, and leaves summary, places and map.
+
+    All of it in a folder that the next demo takes over.
+    """
     pytest.importorskip("iotcore")
     assert (repo / "models" / "first-eye" / "detector.onnx").is_file()
     out = tmp_path / "demo"
@@ -49,3 +53,5 @@ def test_the_demo_reaches_its_mark(repo: Path, tmp_path: Path) -> None:
     assert len(json.loads((out / "alerts.geojson").read_text())["features"]) > 0
     assert (out / "map.png").stat().st_size > 10_000
     assert "Traceback" not in done.stderr
+    fresh_folder(out)
+    assert list(out.iterdir()) == []
