@@ -11,6 +11,7 @@ from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.place import places_of_labels
 from edge.geo.plane import LocalPlane, load_or_create_origin
+from edge.labels import refuse_unknown_labels
 from edge.patrol import snapshot
 from edge.patrol.codes import read_event_codes
 from edge.patrol.grid import Grid
@@ -21,6 +22,7 @@ from edge.patrol.snapshot import NotRestored, Restored
 from edge.patrol.zones import Zones
 from edge.records import Detection, Frame, Incident, MonoNs, Pose, Sighting, UtcTime
 from edge.settings import Settings
+from edge.vision.manifest import ModelManifest, read_manifest
 
 INCIDENTS_FILE = "incidents.json"
 
@@ -100,6 +102,28 @@ def save_incidents(
 def _name_of(plane: LocalPlane) -> str:
     """Name a plane by its origin: incidents kept in another plane are of no use in this one."""
     return f"{plane.origin_lat_deg:.9f},{plane.origin_lon_deg:.9f}"
+
+
+def read_inputs(patrol: PatrolConfig) -> dict[str, ModelManifest]:
+    """Read every file that the config names, models' weights aside, and return the manifests.
+
+    What could only fail at the first pose, or after a model has loaded, is refused here.
+
+    Returns:
+        The manifest of each camera's model, by camera id.
+
+    Raises:
+        ConfigError: A calibration, mount, zone, grid or code file is not usable.
+        LabelError: A rule is on a label that no camera's model has.
+        ModelManifestError: A model's folder has no manifest, or it says what cannot be.
+    """
+    for camera in patrol.camera:
+        read_intrinsics(camera.calibration)
+        read_mount(camera.mount)
+    rule_book(patrol, None)  # reads zones, grid and codes
+    manifests = {camera.id: read_manifest(camera.model) for camera in patrol.camera}
+    refuse_unknown_labels(patrol, (one.labels for one in manifests.values()))
+    return manifests
 
 
 def rule_book(

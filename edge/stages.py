@@ -14,13 +14,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from edge.config import PatrolConfig
-from edge.district import District, open_district, rule_book, save_incidents
+from edge.district import District, open_district, read_inputs, rule_book, save_incidents
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import read_intrinsics
 from edge.geo.locate import Unlocated
-from edge.geo.mount import read_mount
 from edge.health import Health
 from edge.labels import refuse_unknown_labels
 from edge.patrol.snapshot import UNKNOWN_TIME
@@ -45,7 +44,6 @@ from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
 from edge.settings import Settings, read_settings, reloaded, restart_needed
 from edge.vision.detector import OnnxDetector
-from edge.vision.manifest import read_manifest
 from edge.vision.tiles import TileGrid, detect_in_tiles
 
 log = logging.getLogger(__name__)
@@ -336,12 +334,7 @@ def build_stages(
         ModelError: A model does not load or is not what its manifest says.
     """
     patrol = settings.patrol
-    for camera in patrol.camera:
-        read_intrinsics(camera.calibration)
-        read_mount(camera.mount)
-    rule_book(patrol, None)  # reads zones, grid and codes
-    manifests = {camera.id: read_manifest(camera.model) for camera in patrol.camera}
-    refuse_unknown_labels(patrol, (one.labels for one in manifests.values()))
+    manifests = read_inputs(patrol)
     detectors = {
         camera_id: OnnxDetector(manifest, patrol.inference)
         for camera_id, manifest in manifests.items()

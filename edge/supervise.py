@@ -54,11 +54,19 @@ class Program:
         self.restarts += 1
         if time.monotonic() - self.started_s > _WELL_AFTER_S:
             self.backoff_s = _FIRST_BACKOFF_S
+        self.is_done = code == 0
+        if self.is_done or self.is_unusable(code):
+            log.warning("program_ended name=%s code=%d", self.name, code)
+            return code
         wait_s = self.backoff_s * random.uniform(0.5, 1.0)
         self.due_s = time.monotonic() + wait_s
         self.backoff_s = min(_MAX_BACKOFF_S, self.backoff_s * 2.0)
         log.warning("program_ended name=%s code=%d restart_in_s=%.1f", self.name, code, wait_s)
         return code
+
+    def is_unusable(self, code: int | None) -> bool:
+        """Say whether its first start ended because its input can never be used."""
+        return code == _EXIT_UNUSABLE and self.restarts == 1
 
     def stop(self) -> None:
         """Ask the child to end; kill it if it does not."""
@@ -92,9 +100,8 @@ def supervise(programs: Sequence[Program], stop: threading.Event) -> int:
         while not stop.wait(_POLL_S):
             for program in programs:
                 code = program.ended()
-                if code == _EXIT_UNUSABLE and program.restarts == 1:
+                if program.is_unusable(code):
                     return _EXIT_UNUSABLE
-                program.is_done = program.is_done or code == 0
                 is_due = program.child is None and time.monotonic() >= program.due_s
                 if is_due and not program.is_done:
                     program.start()

@@ -23,15 +23,22 @@ def add_to(app: typer.Typer) -> None:
 
 def run(config: Path = CONFIG) -> None:
     """Run flight and uplink, restart whichever ends, stop both on SIGINT or SIGTERM."""
+    from edge.district import read_inputs
+    from edge.report.rolelock import RoleLock
     from edge.supervise import Program, skywhistle, supervise
-    from edge.vision.manifest import read_checked_model, read_manifest
+    from edge.vision.manifest import read_checked_model
 
     # A mistake is told here, before anything starts: a restart would only meet it again.
-    for camera in read_settings(config).patrol.camera:
-        read_checked_model(read_manifest(camera.model))
-    stop = stop_on_signals()
-    programs = [Program(name, skywhistle(name, str(config))) for name in ("flight", "uplink")]
-    raise typer.Exit(supervise(programs, stop))
+    patrol = read_settings(config).patrol
+    for manifest in read_inputs(patrol).values():
+        read_checked_model(manifest)
+    names = ("flight", "uplink")
+    with RoleLock(patrol.mailbox.path, "run"):  # two parents would restart for ever
+        for name in names:
+            RoleLock(patrol.mailbox.path, name).probe()
+        stop = stop_on_signals()
+        programs = [Program(name, skywhistle(name, str(config))) for name in names]
+        raise typer.Exit(supervise(programs, stop))
 
 
 def flight(config: Path = CONFIG) -> None:

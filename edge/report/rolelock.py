@@ -11,7 +11,7 @@ from typing import Final
 
 from edge.errors import MailboxError, RoleTakenError
 
-ROLES: Final = ("flight", "uplink", "desk")
+ROLES: Final = ("run", "flight", "uplink", "desk")
 
 
 class RoleLock:
@@ -60,6 +60,15 @@ class RoleLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def probe(self) -> None:
+        """See that the role is free, and leave it so.
+
+        Raises:
+            RoleTakenError: As `acquire`.
+        """
+        with self:
+            pass
 
     def __enter__(self) -> RoleLock:
         self.acquire()

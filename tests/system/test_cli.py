@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -113,6 +114,38 @@ def test_a_wrong_model_is_told_at_the_start(aircraft: Aircraft) -> None:
     assert f"{model}/model.toml: No such file" in missing.stderr
     assert "skywhistle model add" in missing.stderr
     assert "Traceback" not in done.stderr + missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("/camera.toml", "/nowhere.toml", "nowhere.toml"),
+        ("/mount.toml", "/nowhere.toml", "nowhere.toml"),
+        ("labels = [", 'labels = ["dragon", ', "'dragon', which no camera's model has"),
+    ],
+)
+def test_run_starts_nothing_that_cannot_fly(
+    aircraft: Aircraft, old: str, new: str, told: str
+) -> None:
+    """What a config names and is not there is told by the parent, before any program starts."""
+    text = aircraft.config.read_text()
+    assert old in text
+    aircraft.config.write_text(text.replace(old, new))
+    done = command("run", str(aircraft.config))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "program_" not in done.stderr
+
+
+@pytest.mark.parametrize("role", ["run", "flight", "uplink"])
+def test_one_run_for_one_mailbox(aircraft: Aircraft, role: str) -> None:
+    """A second one says who works there and ends: its programs could only restart for ever."""
+    mailbox = aircraft.folder / "var" / "mailbox.db"
+    with RoleLock(mailbox, role):
+        done = command("run", str(aircraft.config))
+    assert done.returncode == 1
+    assert f"another {role} (process {os.getpid()}) works on this mailbox" in done.stderr
+    assert "program_" not in done.stderr
 
 
 def test_decode_reads_hex_files_and_lines(alert_hex: str, tmp_path: Path) -> None:

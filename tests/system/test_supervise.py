@@ -75,6 +75,18 @@ def test_an_unusable_input_ends_the_whole() -> None:
     assert living.child is None
 
 
+@pytest.mark.parametrize(("code", "is_restarted"), [(0, False), (1, True), (2, False)])
+def test_a_restart_is_told_where_there_is_one(
+    code: int, is_restarted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What ended well, or can never start, is not announced as restarting."""
+    ending = program("ending", f"raise SystemExit({code})")
+    ending.start()
+    wait_until(lambda: ending.ended() == code, "it ends")
+    assert ("restart_in_s" in caplog.text) is is_restarted
+    assert f"program_ended name=ending code={code}" in caplog.text
+
+
 def test_an_input_that_became_unusable_stops_nobody_else(tmp_path: Path) -> None:
     """Once in the air, a program that meets a broken file is tried again; the other flies on."""
     note = tmp_path / "starts"
