@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from models.augment import IGNORED
 from models.split import LABELS, exam_districts, held_districts, train_districts
 from sim.camera import CameraModel, CameraPose, camera_pose
-from sim.render import Look, Renderer, add_noise, open_context
+from sim.render.renderer import Look, Renderer, add_noise, open_context
 from sim.truth import FrameBox, frame_boxes
-from sim.world import DEFAULT_COUNTS, District
-from sim.world_distractors import LOOKS_LIKE
-from sim.world_layout import HALF_M
-from sim.world_light import draw_daylight
-from sim.world_terrain import MOST_RELIEF_M
-from sim.world_violations import VIOLATIONS
+from sim.world.distractors import LOOKS_LIKE
+from sim.world.district import DEFAULT_COUNTS, District
+from sim.world.layout import HALF_M
+from sim.world.light import draw_daylight
+from sim.world.terrain import MOST_RELIEF_M
+from sim.world.violations import VIOLATIONS
 
 SHARD_WH = (640, 360)
 HEIGHTS_M = (38.0, 122.0)

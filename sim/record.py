@@ -33,18 +33,18 @@ from edge import __version__
 from edge.errors import ScenarioError
 from sim.camera import CameraPose
 from sim.camera_shutter import Exposure
-from sim.faults import MAVLINK_KINDS, NETWORK_KINDS, VIDEO_KINDS, FaultKind, Timeline
-from sim.faults_mavlink import garbled, is_silent, reclocked, without_fix
-from sim.render import Look, Renderer, add_noise
+from sim.faults.mavlink import garbled, is_silent, reclocked, without_fix
+from sim.faults.timeline import MAVLINK_KINDS, NETWORK_KINDS, VIDEO_KINDS, FaultKind, Timeline
+from sim.render.renderer import Look, Renderer, add_noise
 from sim.scenario import CameraTable, Scenario
 from sim.truth import FrameBox, frame_boxes
 from sim.truth_files import TruthLog
-from sim.vehicle import BOOT_BEFORE_START_S, COMPONENT_ID, SYSTEM_ID, Vehicle
-from sim.vehicle_mount import MountKind
-from sim.world import District
-from sim.world_dem import write_dem
-from sim.world_layout import HALF_M
-from sim.world_terrain import FLAT, Terrain
+from sim.vehicle.mount import MountKind
+from sim.vehicle.vehicle import BOOT_BEFORE_START_S, COMPONENT_ID, SYSTEM_ID, Vehicle
+from sim.world.dem import write_dem
+from sim.world.district import District
+from sim.world.layout import HALF_M
+from sim.world.terrain import FLAT, Terrain
 
 ImageArray = NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # frames done, frames in all

@@ -19,17 +19,17 @@ from pydantic import (
 from edge.errors import ScenarioError
 from sim.camera import CameraModel
 from sim.camera_shutter import Shutter
-from sim.faults import Fault, FaultKind, Timeline
-from sim.vehicle import Origin
-from sim.vehicle_mount import MountKind
-from sim.vehicle_noise import NoiseKnobs, knobs
-from sim.vehicle_path import FlightPlan
-from sim.world import DEFAULT_COUNTS
-from sim.world_distractors import DISTRACTORS
-from sim.world_families import FAMILIES
-from sim.world_layout import HALF_M
-from sim.world_terrain import MOST_RELIEF_M
-from sim.world_violations import VIOLATIONS
+from sim.faults.timeline import Fault, FaultKind, Timeline
+from sim.vehicle.mount import MountKind
+from sim.vehicle.noise import NoiseKnobs, knobs
+from sim.vehicle.path import FlightPlan
+from sim.vehicle.vehicle import Origin
+from sim.world.distractors import DISTRACTORS
+from sim.world.district import DEFAULT_COUNTS
+from sim.world.families import FAMILIES
+from sim.world.layout import HALF_M
+from sim.world.terrain import MOST_RELIEF_M
+from sim.world.violations import VIOLATIONS
 
 if sys.version_info >= (3, 11):
     import tomllib

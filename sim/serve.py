@@ -11,17 +11,17 @@ from pathlib import Path
 from types import TracebackType
 
 from edge.errors import ScenarioError
-from sim.faults import NETWORK_KINDS, VIDEO_KINDS, Timeline
-from sim.faults_network import Address, BrokerRelay
+from sim.faults.network import Address, BrokerRelay
+from sim.faults.timeline import NETWORK_KINDS, VIDEO_KINDS, Timeline
 from sim.serve_source import find_faults, find_flight
-from sim.wire_camera import Announce, StreamInfo
-from sim.wire_clock import FlightClock
-from sim.wire_flight import WireCamera, WireFlight, read_wire_flight
-from sim.wire_log import LogSurvey, survey
-from sim.wire_mavlink import VehicleOptions, WireVehicle
-from sim.wire_outputs import RtpOutput, RtspServer
-from sim.wire_resend import resend_log
-from sim.wire_video import VideoFeed
+from sim.wire.camera import Announce, StreamInfo
+from sim.wire.clock import FlightClock
+from sim.wire.flight import WireCamera, WireFlight, read_wire_flight
+from sim.wire.log import LogSurvey, survey
+from sim.wire.mavlink import VehicleOptions, WireVehicle
+from sim.wire.outputs import RtpOutput, RtspServer
+from sim.wire.resend import resend_log
+from sim.wire.video import VideoFeed
 
 log = logging.getLogger(__name__)
 

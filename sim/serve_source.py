@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import MissingExtraError, ScenarioError
-from sim.faults import Timeline
+from sim.faults.timeline import Timeline
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -92,7 +92,7 @@ def _default_cache() -> Path:
 def _cached(scenario: Path, seed: int, cache_dir: Path) -> Path:
     """Name the cache's folder by what the flight follows from: the scenario, seed, simulator."""
     digest = hashlib.sha256(scenario.read_bytes())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     return cache_dir / f"{scenario.stem}-{seed}-{digest.hexdigest()[:12]}"
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.camera import CameraModel, CameraPose, project
-from sim.render import Renderer
-from sim.world_finds import Find
+from sim.render.renderer import Renderer
+from sim.world.finds import Find
 
 FloatArray = NDArray[np.float64]
 

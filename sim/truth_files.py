@@ -13,11 +13,11 @@ import numpy as np
 
 from sim.camera import CameraModel, CameraPose
 from sim.truth import FrameBox
-from sim.vehicle import Origin
-from sim.world import District
-from sim.world_distractors import DISTRACTORS, LOOKS_LIKE
-from sim.world_finds import Find
-from sim.world_violations import VIOLATIONS
+from sim.vehicle.vehicle import Origin
+from sim.world.distractors import DISTRACTORS, LOOKS_LIKE
+from sim.world.district import District
+from sim.world.finds import Find
+from sim.world.violations import VIOLATIONS
 
 _ROUND_DEG = 8  # about a millimetre
 

@@ -90,7 +90,7 @@ class Receiver:
     NTP_TO_UNIX_NS = 2_208_988_800 * 10**9
 
     def __init__(self, launch: str) -> None:
-        from sim.wire_gst import load_gst
+        from sim.wire.gst import load_gst
 
         self.gst = load_gst()
         self.seen: list[tuple[float, int, int | None]] = []

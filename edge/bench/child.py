@@ -25,7 +25,7 @@ from edge.settings import Settings
 from edge.supervise import skywhistle
 from edge.toml_text import patrol_as_toml
 from sim.serve import ServedFlight, ServeOptions
-from sim.wire_flight import read_wire_flight
+from sim.wire.flight import read_wire_flight
 
 FIRST_INFERENCE = "first_inference "  # the event that `stages.py` logs
 STARTS = 3

@@ -55,7 +55,7 @@ def _fly(recorded: RecordedFlight, out: Path, console: Console) -> Summary:
     from edge.desk.console import commit_line
     from edge.desk.receiver import CommittedAlert
     from edge.replay import replay_settings
-    from sim.score import newest_words
+    from sim.score.matching import newest_words
 
     settings = replay_settings(recorded, out, config_for(recorded))
     with progress_bar(console) as progress:

@@ -29,7 +29,7 @@ def replay(
     from edge.cli.results import FlightResults, write_results
     from edge.replay import ReplayRequest, fresh_folder, replay_settings
     from edge.replay import replay as fly
-    from sim.score import newest_words
+    from sim.score.matching import newest_words
 
     quiet()
     console = Console(stderr=True)

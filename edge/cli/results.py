@@ -29,7 +29,7 @@ from edge.health import Health
 from edge.machine import machine_name
 from edge.records import Alert, AlertKind
 from edge.stages import Stored
-from sim.score import Score, Truth, read_truth, score, scored_alert
+from sim.score.matching import Score, Truth, read_truth, score, scored_alert
 
 Points = Sequence[tuple[float, float]]
 

@@ -22,11 +22,11 @@ from edge.errors import ConfigError, SkywhistleError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from sim.score_flight import FlightScore
-    from sim.score_frames import FrameScore
-    from sim.score_gate import Verdict
-    from sim.score_result import Baseline, ScoreResult
-    from sim.score_stills import Still, StillScore
+    from sim.score.flight import FlightScore
+    from sim.score.frames import FrameScore
+    from sim.score.gate import Verdict
+    from sim.score.result import Baseline, ScoreResult
+    from sim.score.stills import Still, StillScore
 
 GATE_FAILED, NOT_SCORED = 1, 2
 _DEFAULT_PICTURES = 100
@@ -133,9 +133,9 @@ def score(
 
 def _score(request: _Request) -> bool:
     """Check all that can be checked first, then fly, then tell; return whether the gate failed."""
-    from sim.score_gate import known_figures, read_conditions
-    from sim.score_result import ScoreResult, read_baseline
-    from sim.score_run import check_flights, unique_names
+    from sim.score.gate import known_figures, read_conditions
+    from sim.score.result import ScoreResult, read_baseline
+    from sim.score.run import check_flights, unique_names
 
     started_s = time.monotonic()
     _check_usage(request)
@@ -186,7 +186,7 @@ def _check_usage(request: _Request) -> None:
 def _stills(request: _Request) -> list[Still]:
     if request.pictures is None:
         return []
-    from sim.score_stills import read_stills, read_tags
+    from sim.score.stills import read_stills, read_tags
 
     return read_stills(request.pictures, read_tags(request.tags))
 
@@ -220,8 +220,8 @@ class _Bar:
 
 
 def _fly(request: _Request, console: Console) -> list[FlightScore]:
-    from sim.score_flight import ScoreOrder
-    from sim.score_run import score_flights
+    from sim.score.flight import ScoreOrder
+    from sim.score.run import score_flights
 
     if not request.flights:
         return []
@@ -242,7 +242,7 @@ def _fly(request: _Request, console: Console) -> list[FlightScore]:
 def _frame_level(scores: Sequence[FlightScore], request: _Request) -> FrameScore | None:
     if not request.frame_step:
         return None
-    from sim.score_frames import score_frames
+    from sim.score.frames import score_frames
 
     return score_frames([one.boxes for one in scores if one.boxes is not None])
 
@@ -250,7 +250,7 @@ def _frame_level(scores: Sequence[FlightScore], request: _Request) -> FrameScore
 def _look(request: _Request, stills: Sequence[Still], console: Console) -> StillScore | None:
     if request.pictures is None:
         return None
-    from sim.score_stills import score_stills
+    from sim.score.stills import score_stills
 
     with progress_bar(console, "pictures") as progress:
         task = progress.add_task(request.pictures.name, total=len(stills))
@@ -263,7 +263,7 @@ def _against(
 ) -> list[Verdict]:
     if baseline is None:
         return []
-    from sim.score_gate import Result, compare, differing_flights
+    from sim.score.gate import Result, compare, differing_flights
 
     now = {name: counted.truths for name, counted in result.by_flight.items()}
     if differing := differing_flights(baseline, now):
@@ -289,14 +289,14 @@ def _tell(
         "failed": [one.text for one in verdicts if one.has_failed],
     }
     if request.junit is not None:
-        from sim.score_junit import write_junit
+        from sim.score.junit import write_junit
 
         write_junit(request.junit, suites, plain)
     text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
     if request.out is not None:
         request.out.write_text(text, encoding="utf-8")
     if request.html is not None:
-        from sim.report_page import PageOrder, score_page
+        from sim.score.report_page import PageOrder, score_page
 
         page = score_page(result, PageOrder(verdicts=verdicts, max_pictures=request.max_pictures))
         request.html.write_text(page, encoding="utf-8")

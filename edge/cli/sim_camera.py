@@ -12,7 +12,7 @@ from edge.cli.addresses import address
 from edge.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from sim.follow import FollowStatus
+    from sim.wire.follow import FollowStatus
 
 
 def camera(
@@ -30,9 +30,9 @@ def camera(
     The pose is the simulation's own truth (SIM_STATE) where it is sent, else the autopilot's
     estimate.  The vehicle's home is the middle of the district.
     """
-    from sim.follow import FollowOptions
-    from sim.follow import follow as run
     from sim.scenario import load_scenario
+    from sim.wire.follow import FollowOptions
+    from sim.wire.follow import follow as run
 
     loaded = load_scenario(scenario)
     rtp_host, rtp_port = address(rtp, 5600)

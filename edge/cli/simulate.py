@@ -58,7 +58,7 @@ def serve(
     from sim.serve import ServeOptions
     from sim.serve import serve as fly
     from sim.serve_source import faults_of
-    from sim.wire_camera import Announce
+    from sim.wire.camera import Announce
 
     _check_announce(announce)
     rtp_host, rtp_port = address(rtp, 5600)
@@ -91,7 +91,7 @@ def serve(
 
 def _check_announce(announce: str) -> None:
     from edge.errors import ScenarioError
-    from sim.wire_camera import Announce
+    from sim.wire.camera import Announce
 
     if announce not in {kind.value for kind in Announce}:
         raise ScenarioError(f"--announce {announce}: is none of rtp, rtsp, none")

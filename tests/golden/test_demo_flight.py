@@ -14,7 +14,7 @@ from edge.capture.recording import open_flight
 from edge.cli.shipped import DEMO_FLIGHT, SIM_CONFIG
 from edge.records import Alert, AlertKind
 from edge.replay import ReplayRequest, replay, replay_settings
-from sim.score import newest_words
+from sim.score.matching import newest_words
 
 GOLDEN = Path(__file__).parent / "demo-incidents.json"
 M_PER_DEG = 111_320.0

@@ -11,8 +11,8 @@ import pytest
 
 from edge.config import MqttConfig
 from sim.serve import ServedFlight, ServeOptions
-from sim.wire_camera import Announce
-from sim.wire_flight import read_wire_flight
+from sim.wire.camera import Announce
+from sim.wire.flight import read_wire_flight
 from tests.aircraft import Aircraft, command
 from tests.brokers import Authority, Mosquitto
 from tests.patrol_flight import Patrol, write_patrol_flight

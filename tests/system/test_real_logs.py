@@ -92,7 +92,7 @@ def fly(recorded: Recorded, folder: Path, shared_data: Path, repo: Path) -> str:
 
 def sliced(log: Path, into: Path, from_s: float) -> Path:
     """Copy so many seconds of a .tlog: each packet has its time before it, in µs, big-endian."""
-    from sim.wire_log import read_packets
+    from sim.wire.log import read_packets
 
     first_us = next(iter(read_packets(log))).record_us
     begin_us = first_us + round(from_s * 1e6)

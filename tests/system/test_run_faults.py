@@ -21,9 +21,9 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 from edge.desk.receiver import run_desk
 from edge.protocol.status import FlightStatus, LinkState
 from sim.serve import ServedFlight, ServeOptions
-from sim.wire_camera import Announce
-from sim.wire_flight import read_wire_flight
-from sim.wire_outputs import RtpOutput
+from sim.wire.camera import Announce
+from sim.wire.flight import read_wire_flight
+from sim.wire.outputs import RtpOutput
 from tests.aircraft import Aircraft, Child, square_at, wait_until
 from tests.brokers import Mosquitto
 from tests.mavlink_relay import MavlinkRelay

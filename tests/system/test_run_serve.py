@@ -18,8 +18,8 @@ import pytest
 
 from edge.desk.receiver import run_desk
 from sim.serve import ServedFlight, ServeOptions
-from sim.wire_camera import Announce
-from sim.wire_flight import read_wire_flight
+from sim.wire.camera import Announce
+from sim.wire.flight import read_wire_flight
 from tests.aircraft import WAIT_S, Aircraft, Child, command, square_at, wait_until
 from tests.brokers import Authority, Mosquitto
 from tests.patrol_flight import Patrol, Square, write_patrol_flight

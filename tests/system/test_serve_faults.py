@@ -14,10 +14,10 @@ import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
 from edge.errors import ScenarioError
-from sim.faults import Fault, FaultKind, Timeline
-from sim.faults_network import BrokerRelay
+from sim.faults.network import BrokerRelay
+from sim.faults.timeline import Fault, FaultKind, Timeline
 from sim.serve import ServedFlight, ServeOptions, serve
-from sim.wire_flight import read_wire_flight
+from sim.wire.flight import read_wire_flight
 from tests.wire_flights import RATE_HZ, MadeFlight, write_flight
 from tests.wire_ground import Ground, Receiver, free_port, rtp
 
@@ -183,7 +183,7 @@ def _is_message(data: bytes) -> bool:
 
 
 def _none() -> Any:
-    from sim.wire_camera import Announce
+    from sim.wire.camera import Announce
 
     return Announce.NONE
 

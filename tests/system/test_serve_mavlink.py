@@ -15,8 +15,8 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
 from edge.errors import ScenarioError
 from sim.serve import ServedFlight, ServeOptions
-from sim.wire_camera import Announce
-from sim.wire_flight import read_wire_flight
+from sim.wire.camera import Announce
+from sim.wire.flight import read_wire_flight
 from tests.wire_flights import MadeFlight, write_flight
 from tests.wire_ground import OWN, Ground
 

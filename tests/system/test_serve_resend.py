@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import ScenarioError
 from sim.serve import resend_log
-from sim.wire_log import read_packets
+from sim.wire.log import read_packets
 from tests.wire_flights import MadeFlight, telemetry
 from tests.wire_ground import Ground
 

@@ -13,8 +13,8 @@ import pytest
 
 from edge.errors import ScenarioError
 from sim.serve import ServedFlight, ServeOptions, ServeStatus, serve
-from sim.wire_camera import Announce
-from sim.wire_flight import read_wire_flight
+from sim.wire.camera import Announce
+from sim.wire.flight import read_wire_flight
 from tests.wire_flights import (
     HEIGHT_PX,
     RATE_HZ,

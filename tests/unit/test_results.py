@@ -8,7 +8,7 @@ import pytest
 
 from edge.cli.results import Summary, percentile, shortfalls
 from edge.records import Alert, AlertKind, Ellipse, TimeQuality, UtcTime
-from sim.score import newest_words
+from sim.score.matching import newest_words
 
 GOOD = Summary(
     flight="demo",

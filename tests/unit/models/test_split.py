@@ -24,8 +24,8 @@ from models.split import (
     train_districts,
 )
 from sim.scenario import SHIPPED, load_scenario
-from sim.world_families import FAMILIES
-from sim.world_violations import VIOLATIONS
+from sim.world.families import FAMILIES
+from sim.world.violations import VIOLATIONS
 
 if sys.version_info >= (3, 11):
     import tomllib

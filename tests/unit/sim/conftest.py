@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from sim.camera import CameraModel
-from sim.textures import Layer, paint_atlas
-from sim.world import District
-from sim.world_families import FAMILIES
-from sim.world_layout import Layout, plan
-from sim.world_light import Daylight
-from sim.world_mesh import Footprint, MeshBuilder, Skin, box
+from sim.world.district import District
+from sim.world.families import FAMILIES
+from sim.world.layout import Layout, plan
+from sim.world.light import Daylight
+from sim.world.mesh import Footprint, MeshBuilder, Skin, box
+from sim.world.textures import Layer, paint_atlas
 
 CAMERA = Path(__file__).resolve().parents[3] / "calibration/cameras/sim-720p.toml"
 

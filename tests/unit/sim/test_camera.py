@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from edge.errors import CalibrationError
 from sim.camera import CameraModel, camera_pose, project
-from sim.render import Look, Renderer, add_noise
-from sim.textures import Layer
+from sim.render.renderer import Look, Renderer, add_noise
 from sim.truth import frame_boxes
-from sim.world import District
-from sim.world_finds import Find, solid_points
-from sim.world_mesh import Footprint, MeshBuilder, Skin, box
+from sim.world.district import District
+from sim.world.finds import Find, solid_points
+from sim.world.mesh import Footprint, MeshBuilder, Skin, box
+from sim.world.textures import Layer
 
 WHITE = Skin(Layer.PLAIN, (1.0, 1.0, 1.0), 50.0)
 CENTRE_OF_VIEW = (639.5, 359.5)

@@ -16,15 +16,15 @@ from edge.geo.mount import MountKind as FlownKind
 from edge.geo.rotations import matrix_from_euler
 from edge.records import GimbalAttitude, MonoNs, Pose, YawReference
 from sim.camera import ENU_FROM_NED, CameraModel, CameraPose, project
-from sim.vehicle import Origin, Vehicle
-from sim.vehicle_mount import (
+from sim.vehicle.mount import (
     MountKind,
     matrix_from_quaternion,
     quaternion_from_matrix,
     quaternion_wxyz,
 )
-from sim.vehicle_noise import NoiseKnobs
-from sim.vehicle_path import FlightPlan
+from sim.vehicle.noise import NoiseKnobs
+from sim.vehicle.path import FlightPlan
+from sim.vehicle.vehicle import Origin, Vehicle
 
 angles = st.floats(-math.pi, math.pi)
 tilts = st.floats(-0.6, 0.6)

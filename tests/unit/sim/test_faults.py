@@ -14,11 +14,18 @@ from hypothesis import strategies as st
 from edge.errors import ScenarioError
 from edge.geo.mount import read_mount
 from sim.camera import camera_pose
-from sim.faults import MAVLINK_KINDS, NETWORK_KINDS, VIDEO_KINDS, Fault, FaultKind, Timeline
+from sim.faults.timeline import (
+    MAVLINK_KINDS,
+    NETWORK_KINDS,
+    VIDEO_KINDS,
+    Fault,
+    FaultKind,
+    Timeline,
+)
 from sim.record import Shot, mount_text, recorded_faults, spoiled, vehicle_of, write_log
 from sim.scenario import Scenario, load_scenario
-from sim.vehicle import BOOT_BEFORE_START_S, Vehicle
-from sim.wire_log import decode, read_packets
+from sim.vehicle.vehicle import BOOT_BEFORE_START_S, Vehicle
+from sim.wire.log import decode, read_packets
 
 SHORT = """
 format = 1

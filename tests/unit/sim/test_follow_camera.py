@@ -14,15 +14,15 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
 from edge.errors import ScenarioError
 from sim.camera import CameraPose
-from sim.follow import FollowingCamera, FollowOptions
 from sim.scenario import Scenario, load_scenario
-from sim.vehicle import Origin, Vehicle
-from sim.vehicle_noise import NoiseKnobs
-from sim.vehicle_path import FlightPlan
-from sim.wire_link import GroundLink
-from sim.wire_log import decode, read_packets
-from sim.wire_resend import resend_log
-from sim.world import District
+from sim.vehicle.noise import NoiseKnobs
+from sim.vehicle.path import FlightPlan
+from sim.vehicle.vehicle import Origin, Vehicle
+from sim.wire.follow import FollowingCamera, FollowOptions
+from sim.wire.link import GroundLink
+from sim.wire.log import decode, read_packets
+from sim.wire.resend import resend_log
+from sim.world.district import District
 from tests.wire_ground import Ground, Receiver, free_port, rtp
 
 pytestmark = pytest.mark.system

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
-from sim.follow_pose import CameraOnBody, FollowedPose
-from sim.vehicle import Origin, Vehicle
-from sim.vehicle_mount import MountKind
-from sim.vehicle_noise import NoiseKnobs
-from sim.vehicle_path import FlightPlan
+from sim.vehicle.mount import MountKind
+from sim.vehicle.noise import NoiseKnobs
+from sim.vehicle.path import FlightPlan
+from sim.vehicle.vehicle import Origin, Vehicle
+from sim.wire.follow_pose import CameraOnBody, FollowedPose
 
 ORIGIN = Origin(31.5, 120.3, 4.2, 0.0)
 BOOTED_NS = 50_000_000_000

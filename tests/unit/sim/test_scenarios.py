@@ -11,7 +11,7 @@ from models.split import DEMO_SEEDS, HELD_OUT_SEEDS, TRAIN_FAMILIES, TRAIN_SEEDS
 from sim.record import recorded_faults, vehicle_of
 from sim.scenario import SHIPPED, Scenario, load_scenario
 from sim.scenario_exam import exam_flights, record_exam
-from sim.world_violations import VIOLATIONS
+from sim.world.violations import VIOLATIONS
 
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
 EXAM = [name for name in NAMES if name.startswith("exam-")]

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from edge.errors import FlightError
-from sim.score import ScoredAlert, Truth, TruthThing, distance_to_outline_m, read_truth, score
+from sim.score.matching import (
+    ScoredAlert,
+    Truth,
+    TruthThing,
+    distance_to_outline_m,
+    read_truth,
+    score,
+)
 
 ORIGIN = (31.5, 120.3)
 

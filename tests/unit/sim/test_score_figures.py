@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
-from sim.score_figures import FIGURES, Tally, estimates, plain, tally_from_plain, total
-from sim.score_gate import Condition, Result, Verdict, compare, known_figures, read_conditions
-from sim.score_intervals import (
+from sim.score.figures import FIGURES, Tally, estimates, plain, tally_from_plain, total
+from sim.score.gate import Condition, Result, Verdict, compare, known_figures, read_conditions
+from sim.score.intervals import (
     Estimate,
     fall_allowed,
     quantile,
@@ -23,8 +23,8 @@ from sim.score_intervals import (
     share,
     sigmas_of,
 )
-from sim.score_junit import write_junit
-from sim.score_result import Baseline, read_baseline
+from sim.score.junit import write_junit
+from sim.score.result import Baseline, read_baseline
 
 SIGMAS = sigmas_of(0.95)
 COUNTS = st.integers(0, 60)

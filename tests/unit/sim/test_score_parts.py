@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from edge.cli.main import app
 from edge.errors import ConfigError, FlightError
 from edge.records import CLASS_NUMBERS
-from sim.score_findings import Finding, FindingKind
-from sim.score_frames import FrameBoxes, score_frames
-from sim.score_gate import known_figures, read_conditions
-from sim.score_looks import SEEN_MIN_PX, SEEN_SHARE, TrueBox, iou, read_boxes
-from sim.score_pictures import MAX_PICTURE_BYTES, PICTURE_WH_PX, picture_of
-from sim.score_stills import DEFAULT_TAGS, read_stills, read_tags
+from sim.score.findings import Finding, FindingKind
+from sim.score.frames import FrameBoxes, score_frames
+from sim.score.gate import known_figures, read_conditions
+from sim.score.looks import SEEN_MIN_PX, SEEN_SHARE, TrueBox, iou, read_boxes
+from sim.score.pictures import MAX_PICTURE_BYTES, PICTURE_WH_PX, picture_of
+from sim.score.stills import DEFAULT_TAGS, read_stills, read_tags
 
 REPO = Path(__file__).resolve().parents[3]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pymap3d
 import pytest
 
-from sim.vehicle import RATES_HZ, Origin, Vehicle
-from sim.vehicle_noise import PRESETS, NoiseKnobs, knobs, wander
-from sim.vehicle_path import FlightPlan
+from sim.vehicle.noise import PRESETS, NoiseKnobs, knobs, wander
+from sim.vehicle.path import FlightPlan
+from sim.vehicle.vehicle import RATES_HZ, Origin, Vehicle
 
 PLAN = FlightPlan((-20.0, -30.0), 20.0, 2, 70.0, 30.0, 60.0, 8.0, -65.0)
 ORIGIN = Origin(31.4912, 120.3119, 4.2, 10.6)

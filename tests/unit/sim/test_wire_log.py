@@ -8,8 +8,8 @@ import pytest
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
 from edge.errors import ScenarioError
-from sim.wire_flight import read_wire_flight
-from sim.wire_log import Packet, decode, read_packets, survey
+from sim.wire.flight import read_wire_flight
+from sim.wire.log import Packet, decode, read_packets, survey
 from tests.wire_flights import BOOT_AT_START_US, START_US, MadeFlight, telemetry, write_flight
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
-from sim.wire_rates import STREAM_GROUPS, Intervals
+from sim.wire.rates import STREAM_GROUPS, Intervals
 
 SECONDS = 20
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
-from sim.wire_clock import BootClock, FlightClock
-from sim.wire_stamps import restamp
+from sim.wire.clock import BootClock, FlightClock
+from sim.wire.stamps import restamp
 
 RECORD_US, LOG_BOOT_US = 1_700_000_000_000_000, 70_000_000
 

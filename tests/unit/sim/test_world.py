@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sim.world import DEFAULT_COUNTS, District
-from sim.world_distractors import DISTRACTORS
-from sim.world_families import FAMILIES
-from sim.world_finds import Smoke
-from sim.world_layout import HALF_M, plan
-from sim.world_violations import VIOLATIONS
+from sim.world.distractors import DISTRACTORS
+from sim.world.district import DEFAULT_COUNTS, District
+from sim.world.families import FAMILIES
+from sim.world.finds import Smoke
+from sim.world.layout import HALF_M, plan
+from sim.world.violations import VIOLATIONS
 
 
 def test_a_seed_always_draws_the_same_district(district: District) -> None:

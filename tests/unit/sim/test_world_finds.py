@@ -11,22 +11,22 @@ import pytest
 from numpy.typing import NDArray
 
 from sim.camera import CameraModel
-from sim.textures import Layer
 from sim.truth_files import TruthLog
-from sim.vehicle import Origin
-from sim.world import District
-from sim.world_buildings import Site
-from sim.world_distractors import DISTRACTORS, LOOKS_LIKE
-from sim.world_families import FAMILIES
-from sim.world_finds import Finds, free_plot
-from sim.world_floor import lay_ground
-from sim.world_ground import GROUND_PX, Ground, pixels
-from sim.world_layout import Layout
-from sim.world_mesh import MeshBuilder
-from sim.world_pits import add_guarded_pit, add_open_pit
-from sim.world_sheds import add_permitted_structure, add_structure
-from sim.world_sites import OPEN_LOTS, clear_blocks
-from sim.world_violations import VIOLATIONS
+from sim.vehicle.vehicle import Origin
+from sim.world.buildings import Site
+from sim.world.distractors import DISTRACTORS, LOOKS_LIKE
+from sim.world.district import District
+from sim.world.families import FAMILIES
+from sim.world.finds import Finds, free_plot
+from sim.world.floor import lay_ground
+from sim.world.ground import GROUND_PX, Ground, pixels
+from sim.world.layout import Layout
+from sim.world.mesh import MeshBuilder
+from sim.world.pits import add_guarded_pit, add_open_pit
+from sim.world.sheds import add_permitted_structure, add_structure
+from sim.world.sites import OPEN_LOTS, clear_blocks
+from sim.world.textures import Layer
+from sim.world.violations import VIOLATIONS
 
 Rows = NDArray[np.float32]
 

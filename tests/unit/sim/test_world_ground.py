@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.render_geometry import indexed
-from sim.textures import Layer, paint_atlas, paint_detail
-from sim.vehicle import Origin
-from sim.world import District
-from sim.world_dem import write_dem
-from sim.world_families import FAMILIES, in_season
-from sim.world_finds import Find
-from sim.world_ground import height_m
-from sim.world_layout import HALF_M, Layout, plan, pond_outline
-from sim.world_light import draw_daylight
-from sim.world_mesh import MeshBuilder
-from sim.world_terrain import FLAT, Terrain, drape, draw_terrain, lift_find
+from sim.render.geometry import indexed
+from sim.vehicle.vehicle import Origin
+from sim.world.dem import write_dem
+from sim.world.district import District
+from sim.world.families import FAMILIES, in_season
+from sim.world.finds import Find
+from sim.world.ground import height_m
+from sim.world.layout import HALF_M, Layout, plan, pond_outline
+from sim.world.light import draw_daylight
+from sim.world.mesh import MeshBuilder
+from sim.world.terrain import FLAT, Terrain, drape, draw_terrain, lift_find
+from sim.world.textures import Layer, paint_atlas, paint_detail
 
 
 @pytest.fixture(scope="module")

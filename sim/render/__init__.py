@@ -1,0 +1,1 @@
+"""Pictures of the district, drawn on EGL."""

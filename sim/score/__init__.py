@@ -1,0 +1,1 @@
+"""What a recorded flight is worth: matching, figures, gate, page."""

@@ -1,0 +1,1 @@
+"""The vehicle: its path, its instruments and how they err, its mount."""

@@ -1,0 +1,1 @@
+"""The district: its ground, buildings, violations and look-alikes, drawn from a seed."""

@@ -1,0 +1,141 @@
+"""A district from a seed: its plan, triangles and ground picture, and the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.world.buildings import Site, build_town, park_cars, plant
+from sim.world.distractors import DISTRACTORS
+from sim.world.families import FAMILIES, in_season
+from sim.world.finds import Find, Finds, Smoke
+from sim.world.floor import lay_ground
+from sim.world.furnish import furnish, lay_fields_around
+from sim.world.ground import Material, settle
+from sim.world.layout import Layout, plan
+from sim.world.light import Daylight, draw_daylight
+from sim.world.paint import paint
+from sim.world.sites import clear_blocks
+from sim.world.terrain import FLAT, Terrain, drape, draw_terrain, lift_find, lift_smoke
+from sim.world.textures import paint_atlas
+from sim.world.violations import VIOLATIONS
+
+DEFAULT_COUNTS = {
+    "structure": 12,
+    "discharge": 8,
+    "floating_waste": 8,
+    "smoke": 6,
+    "waste_pile": 12,
+    "bare_soil": 7,
+    "open_pit": 8,
+    "lorry": 6,
+    "container": 5,
+    "tarpaulin": 6,
+    "netted_soil": 5,
+    "pool": 4,
+    "solar_panels": 4,
+    "algae": 3,
+    "permitted_structure": 4,
+    "guarded_pit": 4,
+    "bare_lot": 4,
+    "ploughed_field": 3,
+    "sand_play": 3,
+    "sports_court": 3,
+    "awning": 5,
+    "sun_glint": 2,
+    "chimney_steam": 3,
+    "mist": 2,
+}
+_ROOMY = {"bare_soil", "netted_soil", "bare_lot", "ploughed_field", "sports_court"}  # go first
+_CLEARED_BLOCKS = 12  # whole blocks without houses, for sites, fields and courts
+
+
+@dataclass(frozen=True)
+class District:
+    """A finished district.
+
+    Axes are east, north, up in metres from its centre; the streets lie at height zero.
+
+    Attributes:
+        triangles: Shape (3 * triangles, VERTEX_FLOATS): position 3, normal 3, uv 2, layer, tint 3.
+        ground_rgba: Shape (px, px, 4), row 0 in the north; alpha 0 is water.
+        atlas_rgb: Shape (layers, px, px, 3).
+    """
+
+    seed: int
+    family: str
+    layout: Layout
+    daylight: Daylight
+    triangles: NDArray[np.float32]
+    ground_rgba: NDArray[np.uint8]
+    atlas_rgb: NDArray[np.uint8]
+    finds: tuple[Find, ...]
+    smokes: tuple[Smoke, ...]
+    terrain: Terrain = FLAT
+
+    @classmethod
+    def from_seed(
+        cls,
+        seed: int,
+        family: str,
+        counts: Mapping[str, int] | None = None,
+        relief_m: float = 0.0,
+    ) -> District:
+        """Draw a district; the same arguments always give the same one.
+
+        Args:
+            seed: Any non-negative whole number.
+            family: A name in FAMILIES.
+            counts: How many of each find to try to place; DEFAULT_COUNTS if None.
+            relief_m: From the lowest to the highest ground; 0 for a flat district.
+
+        Raises:
+            ValueError: The family, a violation or a distractor is not known; or too much relief.
+        """
+        if family not in FAMILIES:
+            raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
+        wanted = dict(DEFAULT_COUNTS if counts is None else counts)
+        unknown = set(wanted) - set(VIOLATIONS) - set(DISTRACTORS)
+        if unknown:
+            known = ", ".join([*VIOLATIONS, *DISTRACTORS])
+            raise ValueError(f"counts names {sorted(unknown)[0]!r}; known are {known}")
+        rng = np.random.default_rng([seed, sorted(FAMILIES).index(family)])
+        layout = clear_blocks(rng, plan(rng, FAMILIES[family]), _CLEARED_BLOCKS)
+        terrain = draw_terrain(seed, layout, relief_m)
+        home = in_season(rng, FAMILIES[family])
+        ground = paint(rng, home, layout)
+        site = Site(rng, home, layout)
+        build_town(site)
+        furnish(site)
+        finds = Finds(site, ground, [], [])
+        makers = VIOLATIONS | DISTRACTORS
+        for group in (_ROOMY, set(makers) - _ROOMY):
+            for name in _interleaved({n: c for n, c in wanted.items() if n in group}):
+                makers[name](finds)
+        park_cars(site)
+        plant(site)
+        settle(ground, site.mesh.rows())
+        lay_ground(site.mesh, layout, finds.holes)
+        lay_fields_around(site.mesh, rng, home.grass_rgb)
+        water = (ground.material != Material.WATER).astype(np.uint8) * 255
+        return cls(
+            seed,
+            family,
+            layout,
+            draw_daylight(rng),
+            drape(terrain, site.mesh.rows()),
+            np.dstack([ground.rgb, water]),
+            paint_atlas(rng, home.look),
+            tuple(lift_find(terrain, find) for find in finds.found),
+            tuple(lift_smoke(terrain, smoke) for smoke in finds.smokes),
+            terrain,
+        )
+
+
+def _interleaved(wanted: Mapping[str, int]) -> list[str]:
+    """Take turns between the kinds, so that when room runs out no kind is left without any."""
+    rounds = max(wanted.values(), default=0)
+    return [name for i in range(rounds) for name, count in wanted.items() if i < count]
