@@ -21,7 +21,7 @@ from edge.records import AlertKind, Frame, Tick
 from edge.replay import ReplayRequest, ReplayResult, fresh_folder, replay, replay_settings
 from edge.report.mailbox import Mailbox
 from edge.stages import Stages
-from sim.score import newest_words
+from sim.score.matching import newest_words
 from tests.painted import N_FRAMES, Painted, paint
 
 pytestmark = pytest.mark.system
