@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`.  Both set up what they need first.
-.PHONY: demo test setup lint schema bench clean
+.PHONY: demo test test-train setup lint schema bench clean
 .DEFAULT_GOAL := demo
 
 demo:
@@ -9,6 +9,12 @@ demo:
 test:
 	@deploy/setup.sh test
 	@.venv/bin/python -m pytest --nothing-missing
+
+# What trains a detector: PyTorch is a large download, and nothing that flies needs it.
+test-train:
+	@deploy/setup.sh test
+	@.venv/bin/python -m pip install -q --disable-pip-version-check -c deploy/constraints.txt -e '.[train]'
+	@.venv/bin/python -m pytest tests/unit/models
 
 setup:
 	@deploy/setup.sh test
