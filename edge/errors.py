@@ -93,6 +93,10 @@ class RoleTakenError(MailboxError):
     """Another process already plays this role on the mailbox."""
 
 
+class OutputError(SkywhistleError):
+    """A replay's results cannot be written."""
+
+
 class BrokerError(SkywhistleError):
     """The broker refuses us, or is not there."""
 

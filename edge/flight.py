@@ -53,6 +53,7 @@ class Watch:
     _config_mtime_ns: int = 0
     _status_due_ns: int = 0
     _lost_told: int = 0  # events that the guard had caught by the last status
+    _repeats_told: int = 0
     _states: dict[str, VideoState] = field(default_factory=dict)
     _autopilot: tuple[object, ...] = ()
     _uplink: tuple[object, ...] = ()
@@ -93,6 +94,14 @@ class Watch:
             release_free_memory()
             self._look_at_autopilot()
             self._look_at_uplink()
+            self._look_at_errors()
+
+    def _look_at_errors(self) -> None:
+        """Log what keeps going wrong each time it has doubled: a log on a disk is bounded, too."""
+        repeats = self.stages.health.repeats()
+        if repeats > 2 * self._repeats_told:
+            self._repeats_told = repeats
+            self.stages.tell_errors()
 
     def _look_at_autopilot(self) -> None:
         """Log what has changed about the vehicle: who it is, its gimbal, time, what it lacks."""

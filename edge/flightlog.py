@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge.district import District
+from edge.errors import OutputError
 from edge.geo.accuracy import ce90_m, ellipse_from_covariance
 from edge.geo.locate import Unlocated
 from edge.records import Detection, Frame, ImageArray, NoGeotag, NoPose, Pose, Sighting
@@ -61,15 +63,17 @@ class FlightLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with suppress(OutputError) if error is not None else nullcontext():
+            self.close()  # on a full disk it fails once more: the first error tells it all
 
     def note(self, look: Look, district: District | None) -> None:
-        """Write one look down."""
+        """Write one look down.  Raises OutputError."""
         line = _line(look, district)
         footprint = tuple(_footprint(look, district))
         line["footprint"] = [[round(lat, 8), round(lon, 8)] for lat, lon in footprint]
-        if self._lines is not None:
-            self._lines.write(json.dumps(line) + "\n")
+        with self._written():
+            if self._lines is not None:
+                self._lines.write(json.dumps(line) + "\n")
         if isinstance(look.pose, Pose):
             self.track.append((look.pose.lat_deg, look.pose.lon_deg))
         if footprint:
@@ -82,10 +86,21 @@ class FlightLog:
         self._n += 1
 
     def close(self) -> None:
-        """Finish `detections.jsonl`."""
-        if self._lines is not None:
-            self._lines.close()
-            self._lines = None
+        """Finish `detections.jsonl`.  Raises OutputError."""
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            with self._written():
+                lines.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder}: the results cannot be written ({error.strerror or error}); "
+                "free disk space, or give another --out folder"
+            ) from error
 
     def _draw(self, look: Look) -> None:
         image = look.frame.image_bgr.copy()
@@ -101,7 +116,9 @@ class FlightLog:
             )
         name = f"{look.frame.camera_id}-{look.frame.index:06d}.jpg"
         quality = [cv2.IMWRITE_JPEG_QUALITY, _ANNOTATED_QUALITY]
-        cv2.imwrite(str(self.folder / "frames" / name), image, quality)
+        _, data = cv2.imencode(".jpg", image, quality)
+        with self._written():  # OpenCV's own writing says only that it failed
+            (self.folder / "frames" / name).write_bytes(data.tobytes())
 
 
 def _pairs(look: Look) -> Iterator[tuple[Detection, Sighting | Unlocated | None]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 _KEPT_LATENCIES = 20_000  # newest samples kept for percentiles: some hours of alerts
 _RATE_WINDOW_NS = 10_000_000_000
+_KEPT_ERRORS = 64  # messages counted one by one; beyond, by their kind
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Health:
     sightings: int = 0
     stored: int = 0
     lost_events: int = 0  # the guard caught something
+    errors: Counter[str] = field(default_factory=Counter)  # what it was, and how often
     no_pose: Counter[str] = field(default_factory=Counter)
     no_geotag: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -44,3 +46,18 @@ class Health:
     frame_to_outbox_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     frame_rate: Rate = field(default_factory=Rate)
     last_error: str = ""
+
+    def lose(self, error: Exception) -> bool:
+        """Count an event lost to an error; True if nobody has been told of such a one yet."""
+        kind = type(error).__name__
+        what = f"{kind}: {error}"
+        self.lost_events += 1
+        self.last_error = what
+        if what not in self.errors and len(self.errors) >= _KEPT_ERRORS:
+            what = f"other {kind}"  # messages with a number in them would never end
+        self.errors[what] += 1
+        return self.errors[what] == 1
+
+    def repeats(self) -> int:
+        """Return how many events were lost to errors of which only the first was told."""
+        return self.lost_events - len(self.errors)

@@ -10,6 +10,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from edge.config import (
     PatrolConfig,
     RuleConfig,
 )
-from edge.errors import ConfigError
+from edge.errors import ConfigError, MailboxError, OutputError
 from edge.flightlog import FlightLog
 from edge.labels import rules_that_can_fire
 from edge.pipeline import fly
@@ -83,12 +84,17 @@ class ReplayResult:
 
 
 def replay(request: ReplayRequest) -> ReplayResult:
-    """Fly a recorded flight and return what was seen; the mailbox stays open."""
+    """Fly a recorded flight and return what was seen; the mailbox stays open.
+
+    Raises:
+        ConfigError, ModelError: Nothing was flown.
+        OutputError, MailboxError: The results cannot be written; the mailbox is closed.
+    """
     settings, flight = request.settings, request.flight
     telemetry = Telemetry(settings.patrol.autopilot, utc_by_record_time)
     mailbox = Mailbox(settings.patrol.mailbox, Clocks())
     clock = ReplayClock()
-    log = FlightLog(
+    flight_log = FlightLog(
         request.out,
         annotate=request.annotate,
         keep_images_every=_backdrop_every(flight) if request.backdrop else 0,
@@ -100,8 +106,14 @@ def replay(request: ReplayRequest) -> ReplayResult:
         request.on_stored(one)
 
     stages = build_stages(
-        settings, telemetry, mailbox, now=clock.now, flight_log=log, on_stored=on_stored
+        settings,
+        telemetry,
+        mailbox,
+        now=clock.now,
+        flight_log=flight_log,
+        on_stored=on_stored,
     )
+    stages.fatal = (OutputError, MailboxError)  # on the ground half a result is none
     request.on_built(stages)
     started_ns = time.monotonic_ns()
 
@@ -111,10 +123,13 @@ def replay(request: ReplayRequest) -> ReplayResult:
             yield event
             request.on_event(event)
 
-    fly(paced(), stages)
-    log.close()
+    with ExitStack() as on_failure:
+        on_failure.callback(mailbox.close)
+        with flight_log:
+            fly(paced(), stages)
+        on_failure.pop_all()
     wall_s = (time.monotonic_ns() - started_ns) * 1e-9
-    return ReplayResult(stages, log, mailbox, tuple(stored), wall_s)
+    return ReplayResult(stages, flight_log, mailbox, tuple(stored), wall_s)
 
 
 _RESULTS = frozenset(

@@ -81,6 +81,7 @@ class Stages:
     now: Callable[[], MonoNs]
     on_stored: Callable[[Stored], None]
     log: FlightLog | None = None
+    fatal: tuple[type[Exception], ...] = ()  # what ends a replay; nothing ends a flight
     health: Health = field(default_factory=Health)
     _district: District | None = None
     _saved_ns: int = 0
@@ -95,12 +96,11 @@ class Stages:
         """Lose one event, count it, go on: the one place where any exception is caught."""
         try:
             yield
+        except self.fatal:
+            raise
         except Exception as error:
-            self.health.lost_events += 1
-            what = f"{type(error).__name__}: {error}"
-            if what != self.health.last_error:  # changes, not repetition
+            if self.health.lose(error):  # each once; the counts tell of the rest
                 log.exception("event_lost event=%s", type(event).__name__)
-            self.health.last_error = what
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Run the camera's detector and count what it did."""
@@ -215,6 +215,12 @@ class Stages:
             self.evidence.crops_dropped,
             self.evidence.files_dropped,
         )
+        self.tell_errors()
+
+    def tell_errors(self) -> None:
+        """Log how often each error has cost an event."""
+        if self.health.errors:
+            log.warning("events_lost counts=%s", dict(self.health.errors))
 
     # --- what only a restart or a reload needs ----------------------------------------------------
 

@@ -22,7 +22,9 @@ from edge.replay import ReplayRequest, ReplayResult, fresh_folder, replay, repla
 from edge.report.mailbox import Mailbox
 from edge.stages import Stages
 from sim.score.matching import newest_words
+from tests.aircraft import command
 from tests.painted import N_FRAMES, Painted, paint
+from tests.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.system
 
@@ -147,13 +149,30 @@ class FullMailbox(Mailbox):
         return super().put_all(messages)
 
 
+def survive_all(stages: Stages) -> None:
+    """Let a replay survive what a flight survives."""
+    stages.fatal = ()
+
+
+def test_a_replay_that_cannot_keep_its_results_ends(painted: Painted, tmp_path: Path) -> None:
+    """On a full disk it stops with a sentence: no traceback for each frame, no half result."""
+    with small_disk(tmp_path / "disk", size_mb=1) as disk:
+        fill(disk, leave_bytes=150_000)
+        config = ("--config", str(painted.folder / "patrol.toml"))
+        done = command("replay", str(painted.folder), *config, "--frames", "--out", f"{disk}/o")
+    assert done.returncode == 1
+    assert "free " in done.stderr.splitlines()[-1]
+    assert str(disk) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_full_disk_delays_an_alert_and_loses_none(
     painted: Painted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the mailbox refuses is due again later; the flight goes on meanwhile."""
+    """What the mailbox refuses is due again later; a flight goes on meanwhile."""
     monkeypatch.setattr("edge.replay.Mailbox", FullMailbox)
     monkeypatch.setattr("edge.patrol.rules.RETRY_NS", 500_000_000)
-    result = flown(painted, tmp_path / "out")
+    result = flown(painted, tmp_path / "out", on_built=survive_all)
     health = result.stages.health
     assert health.lost_events == FullMailbox.refusals
     assert health.frames == N_FRAMES

@@ -15,6 +15,7 @@ from edge.capture.link import MavlinkLink
 from edge.capture.telemetry import Telemetry
 from edge.cli.signals import whole_or_not_at_all
 from edge.flight import Watch, trusted_utc_ns
+from edge.health import Health
 from edge.records import MonoNs, TimeQuality, UtcNs, UtcTime
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
@@ -144,3 +145,29 @@ def test_flight_tells_when_the_uplink_changes_and_not_each_time(
         "uplink_changed runs=True up=True reason= queued=0",
         "uplink_changed runs=True up=False reason=cut queued=0",
     ]
+
+
+def test_an_error_is_told_once_and_then_counted(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two that take turns fill no log: a traceback each, and a count each time it doubled."""
+    stages = watch.stages
+    for turn in range(100):
+        with stages.guard(None):
+            raise ValueError("odd") if turn % 2 else KeyError("even")
+        if turn % 10 == 9:
+            watch._look_at_errors()
+    assert caplog.text.count("Traceback") == 2
+    assert caplog.text.count("events_lost counts") <= 5
+    stages.finish(MonoNs(0))
+    assert "\"KeyError: 'even'\": 50, 'ValueError: odd': 50" in caplog.text
+
+
+def test_what_is_remembered_of_errors_is_bounded() -> None:
+    """Messages with a number in them are told up to a bound, then once for each kind."""
+    health = Health()
+    told = sum(health.lose(ValueError(f"frame {n}")) for n in range(5000))
+    assert health.lost_events == health.errors.total() == 5000
+    assert told == len(health.errors) < 100
+    assert health.lose(KeyError("new"))
+    assert not health.lose(KeyError("newer"))
