@@ -106,12 +106,7 @@ def replay(request: ReplayRequest) -> ReplayResult:
         request.on_stored(one)
 
     stages = build_stages(
-        settings,
-        telemetry,
-        mailbox,
-        now=clock.now,
-        flight_log=flight_log,
-        on_stored=on_stored,
+        settings, telemetry, mailbox, now=clock.now, flight_log=flight_log, on_stored=on_stored
     )
     stages.fatal = (OutputError, MailboxError)  # on the ground half a result is none
     request.on_built(stages)
