@@ -12,6 +12,7 @@ from rich.status import Status
 from edge.cli.addresses import address
 from edge.cli.signals import stop_on_signals
 from edge.cli.sim_camera import camera
+from edge.errors import ScenarioError
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -90,7 +91,6 @@ def serve(
 
 
 def _check_announce(announce: str) -> None:
-    from edge.errors import ScenarioError
     from sim.wire.camera import Announce
 
     if announce not in {kind.value for kind in Announce}:
@@ -131,6 +131,7 @@ def record(
 
     console = Console(stderr=True, highlight=False)
     loaded = load_scenario(scenario)
+    _refuse_used_folder(out)
     with progress_bar(console) as progress:
         task = progress.add_task(f"{loaded.name} {seed}", total=None)
         counts = fly(
@@ -138,6 +139,12 @@ def record(
         )
     told = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items())
     console.print(f"{out}: {told}")
+
+
+def _refuse_used_folder(out: Path) -> None:
+    """Overwrite nobody's files, and say so before the district is drawn."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ScenarioError(f"{out}: is in use; give a new folder, or empty it first")
 
 
 @sim.command()

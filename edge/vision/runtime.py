@@ -24,6 +24,9 @@ PROVIDERS = {
 _SHORT_NAMES = {long: short for short, long in PROVIDERS.items()}
 _ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings go to stderr at every start
 
+# Some builds send usage data home: an aircraft tells its desk, and nobody else.
+ort.disable_telemetry_events()
+
 # The runtime's own errors share no base class but Exception.
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     state.EPFail,

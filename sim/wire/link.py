@@ -43,7 +43,13 @@ class GroundLink:
     def _open(self) -> None:
         try:
             self._connection: Any = mavutil.mavlink_connection(self.url)
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (
+            ImportError,
+            OSError,
+            ValueError,
+            KeyError,
+            IndexError,
+        ) as error:  # serial: pyserial
             raise ScenarioError(
                 f"cannot open the MAVLink link {self.url!r}: {error}; expected for example "
                 f"udpout:127.0.0.1:14550"

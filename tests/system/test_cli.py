@@ -231,6 +231,19 @@ def test_results_that_cannot_be_written_are_told_before_the_work(
     assert file.read_text() == "mine"
 
 
+def test_the_simulator_names_what_it_cannot_use(tmp_path: Path) -> None:
+    """A folder in use and a link that is none are told at once, and the folder stays as it was."""
+    (tmp_path / "diary.txt").write_text("mine")
+    used = skywhistle("sim", "record", "demo", "--seed", "1", "--out", str(tmp_path))
+    assert used.returncode == 2
+    assert f"{tmp_path}: is in use" in used.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+    nowhere = skywhistle("sim", "serve", "demo", "--mavlink", "nowhere")
+    assert nowhere.returncode == 2
+    assert "'nowhere'" in nowhere.stderr
+    assert "Traceback" not in used.stderr + nowhere.stderr
+
+
 def test_an_export_that_cannot_be_written_is_named(aircraft: Aircraft, tmp_path: Path) -> None:
     """The desk's file stays; the path that refused is in the one sentence."""
     database = tmp_path / "desk.db"
