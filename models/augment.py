@@ -193,19 +193,22 @@ def _holed(rng: np.random.Generator, image: ImageArray) -> ImageArray:
 
 
 _CHANGES = (
-    (0.9, _toned),
-    (0.8, _coloured),
-    (0.2, _veiled),
-    (0.12, _holed),
-    (0.35, _focused),
-    (0.4, _grained),
-    (0.08, _overlaid),
-    (0.3, _coded),
+    (0.8, _toned),
+    (0.7, _coloured),
+    (0.15, _veiled),
+    (0.1, _holed),
+    (0.3, _focused),
+    (0.35, _grained),
+    (0.07, _overlaid),
+    (0.25, _coded),
 )
+_AS_DRAWN = 0.25  # share of the pictures whose colours stay: the simulator's own skies vary too
 
 
 def repainted(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     """Change light, colour, sharpness, grain and codec of a picture; shape and boxes stay."""
+    if rng.random() < _AS_DRAWN:
+        return image
     for chance, change in _CHANGES:
         if rng.random() < chance:
             image = change(rng, image)

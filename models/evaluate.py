@@ -21,6 +21,9 @@ Finder = Callable[[ImageArray], FloatArray]  # rows of label, score, left, top, 
 MATCH_IOU = 0.5
 FLOOR = 0.05  # scores below it are not looked at
 NMS_IOU = 0.4
+# Half of the simulator's law for frames twice as wide (`sim.truth.SEEN_MIN_PX`): a flight's score
+# asks for nothing smaller either.
+SEEN_PX = 12.0
 _FREE_IOU = 0.2  # a detection that overlaps ignored ground this much is neither right nor wrong
 
 
@@ -137,12 +140,19 @@ class Judged:
         return tuple(best_threshold(j, n) for j, n in zip(self.by_label, self.n_true, strict=True))
 
 
+def countable(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn boxes that nobody could be expected to find into ignored ground."""
+    out = rows.copy()
+    out[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1, initial=0.0) < SEEN_PX, 0] = -1
+    return out
+
+
 def judge_all(find: Finder, pictures: ShardSet, every: int = 1) -> Judged:
     """Look at every n-th picture of a set and judge what is found."""
     judged: tuple[list[tuple[float, bool]], ...] = tuple([] for _ in LABELS)
     counts = [0 for _ in LABELS]
-    for image, truth in zip(pictures.images[::every], pictures.rows[::every], strict=True):
-        found = find(image)
+    for image, rows in zip(pictures.images[::every], pictures.rows[::every], strict=True):
+        found, truth = find(image), countable(rows)
         for label in range(len(LABELS)):
             judged[label].extend(judge(found, truth, label))
             counts[label] += int((truth[:, 0] == label).sum())

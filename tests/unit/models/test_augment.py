@@ -63,7 +63,7 @@ def test_repainting_changes_colours_alone() -> None:
     """Size and type stay, and two draws differ."""
     image = np.random.default_rng(1).integers(0, 256, (120, 200, 3)).astype(np.uint8)
     before = image.copy()
-    one, two = (repainted(np.random.default_rng(seed), image) for seed in (2, 3))
+    one, two = (repainted(np.random.default_rng(seed), image) for seed in (2, 5))
     assert one.shape == two.shape == image.shape
     assert one.dtype == np.uint8
     assert not np.array_equal(one, two)

@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 
 from models.data import ShardSet
-from models.evaluate import Judged, best_threshold, judge, judge_all, label_score
+from models.evaluate import (
+    SEEN_PX,
+    Judged,
+    best_threshold,
+    countable,
+    judge,
+    judge_all,
+    label_score,
+)
+from models.render_set import SHARD_WH
 from models.report import report_on
 from models.split import LABELS
 from models.stills import write_stills
+from sim.truth import SEEN_MIN_PX
 
 TRUTH = np.array([[0, 10, 10, 50, 50], [0, 100, 10, 140, 50], [-1, 200, 10, 260, 70]], np.float32)
 
@@ -83,14 +93,14 @@ def test_thresholds_come_from_held_out_districts_alone() -> None:
 def test_a_set_is_judged_from_its_shards(tmp_path: Path) -> None:
     """What a folder of shards holds is what is scored, pictures without boxes too."""
     images = np.zeros((2, 36, 64, 3), np.uint8)
-    rows = np.array([[0, 1, 1, 9, 9]], np.float32)
+    rows = np.array([[0, 1, 1, 30, 30]], np.float32)
     np.savez(tmp_path / "held-1-x.npz", images=images, counts=np.array([1, 0]), rows=rows)
     np.savez(tmp_path / "held-2-x.part.npz", images=images, counts=np.array([1, 0]), rows=rows)
     pictures = ShardSet(tmp_path, "held")
     pictures.refresh()
     pictures.refresh()
     assert len(pictures.images) == 2
-    judged = judge_all(lambda image: _found((0, 0.9, 1, 1, 9, 9)), pictures)
+    judged = judge_all(lambda image: _found((0, 0.9, 1, 1, 30, 30)), pictures)
     assert judged.n_true[0] == 1
     assert sorted(judged.by_label[0]) == [(0.9, False), (0.9, True)]
     assert pictures.shares().sum() == pytest.approx(1.0)
@@ -104,3 +114,11 @@ def test_stills_are_spread_over_the_whole_set(tmp_path: Path) -> None:
     shades = [int(np.asarray(cv2.imread(str(path)))[0, 0, 0]) for path in paths]
     assert len(shades) == 10
     assert (shades[0], shades[-1]) == (0, 49)
+
+
+def test_what_is_too_small_to_see_is_asked_of_nobody() -> None:
+    """The law of the simulator's score, at half its frame's width; ignored, not false."""
+    assert SEEN_PX / SHARD_WH[0] == pytest.approx(SEEN_MIN_PX / 1280)
+    rows = np.array([[0, 0, 0, 11, 5], [0, 0, 0, 13, 5]], np.float32)
+    assert countable(rows)[:, 0].tolist() == [-1, 0]
+    assert countable(rows[:0]).shape == (0, 5)
