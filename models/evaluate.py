@@ -142,7 +142,7 @@ class Judged:
 
 def countable(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn boxes that nobody could be expected to find into ignored ground."""
-    out = rows.copy()
+    out: NDArray[np.float32] = rows.copy()
     out[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1, initial=0.0) < SEEN_PX, 0] = -1
     return out
 
