@@ -1,0 +1,44 @@
+"""The detectors in the repository are what their manifests and cards say."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from edge.vision.manifest import read_manifest
+from models.report import ADVISORY_RECALL
+from models.split import LABELS
+
+MOST_BYTES = 8_000_000
+SHIPPED = ("first-eye", "whistle-n", "whistle-n-int8")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_is_its_manifests_and_small(repo: Path, name: str) -> None:
+    """The hash agrees, the file suits a slow link, and a card tells of it."""
+    manifest = read_manifest(repo / "models" / name)
+    data = manifest.model_path.read_bytes()
+    assert sha256(data).hexdigest() == manifest.sha256
+    assert len(data) <= MOST_BYTES
+    assert manifest.name == name
+    assert (repo / "models" / name / "card.md").read_text(encoding="utf-8").startswith(f"# {name}")
+
+
+@pytest.mark.parametrize("name", ("whistle-n", "whistle-n-int8"))
+def test_a_class_found_too_seldom_ships_as_advisory(repo: Path, name: str) -> None:
+    """What the exam measured decides, and nobody's hopes."""
+    manifest = read_manifest(repo / "models" / name)
+    assert manifest.labels == LABELS
+    weak = [label for label in LABELS if manifest.scores[label]["recall"] < ADVISORY_RECALL]
+    assert list(manifest.advisory) == weak
+
+
+def test_the_card_holds_the_manifests_figures(repo: Path) -> None:
+    """The card's table and the file's scores come from one run."""
+    card = (repo / "models/whistle-n/card.md").read_text(encoding="utf-8")
+    for name in ("whistle-n", "whistle-n-int8"):
+        scores = read_manifest(repo / "models" / name).scores
+        assert f"{scores['map50_exam']:.3f}" in card
+        assert f"{scores['map50_held_out']:.3f}" in card
