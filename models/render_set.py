@@ -45,13 +45,14 @@ class Portion:
 
     n_half: int = 60  # drawn at 640x360
     n_full: int = 20  # drawn at 1280x720 and shrunk as in flight
+    n_flight: int = 60  # of a flight's part: whole frames, as the exam's flights see them
 
 
 @dataclass(frozen=True)
 class Job:
     """One shard."""
 
-    part: str  # train, held or exam
+    part: str  # train, held, exam or flight
     seed: int
     family: str
     has_violations: bool = True
@@ -66,9 +67,16 @@ def jobs(n_train: int, n_held: int, n_exam: int) -> list[Job]:
     """List the shards, those to score on first; now and then one without any violation."""
     out = [Job("held", *pair) for pair in held_districts(n_held)]
     out += [Job("exam", *pair) for pair in exam_districts(n_exam)]
+    out += [Job("flight", *pair) for pair in exam_districts(2 * n_exam)[n_exam:]]
     for i, pair in enumerate(train_districts(n_train)):
         out.append(Job("train", *pair, has_violations=i % _BARE_EVERY != _BARE_EVERY - 1))
     return out
+
+
+def patrol_pose(rng: np.random.Generator, district: District) -> CameraPose:
+    """Look at a find, or anywhere, as the exam's flights do."""
+    height, pitch = float(rng.uniform(45, 95)), float(np.deg2rad(rng.uniform(-90, -60)))
+    return _pose(rng, district, (height, pitch, 1.7))
 
 
 def random_pose(rng: np.random.Generator, district: District) -> CameraPose:
@@ -76,12 +84,20 @@ def random_pose(rng: np.random.Generator, district: District) -> CameraPose:
     height = float(np.exp(rng.uniform(*np.log(HEIGHTS_M))))
     # Half of the pictures near the pitches that patrols fly, the others anywhere.
     steep = rng.uniform(-90, -52) if rng.random() < 0.5 else rng.uniform(*PITCHES_DEG)
-    pitch, yaw = float(np.deg2rad(steep)), float(rng.uniform(0, 2 * np.pi))
+    return _pose(rng, district, (height, float(np.deg2rad(steep)), 3.0))
+
+
+def _pose(
+    rng: np.random.Generator, district: District, view: tuple[float, float, float]
+) -> CameraPose:
+    """Draw a pose from height over the ground looked at, pitch, and the roll's sigma in degrees."""
+    height, pitch, roll_deg = view
+    yaw = float(rng.uniform(0, 2 * np.pi))
     aim = _aim(rng, district, height)
     back = height / np.tan(-pitch)
     up = height + float(district.terrain.up_m(*aim))
     spot = np.array([aim[0] - back * np.sin(yaw), aim[1] - back * np.cos(yaw), up])
-    roll = float(np.deg2rad(rng.normal(0, 3.0)))
+    roll = float(np.deg2rad(rng.normal(0, roll_deg)))
     return camera_pose(spot, (roll, pitch, yaw))
 
 
@@ -116,6 +132,29 @@ def teaching_rows(boxes: list[FrameBox], scale: float) -> NDArray[np.float32]:
     return np.array(rows, np.float32).reshape(-1, 5)
 
 
+def seen_rows(boxes: list[FrameBox]) -> NDArray[np.float32]:
+    """Turn boxes of a whole frame into rows; what nobody need find there is IGNORED."""
+    rows = []
+    for box in boxes:
+        name = LOOKS_LIKE.get(box.find.name, box.find.name)
+        if name in LABELS:
+            rows.append((LABELS.index(name) if box.is_seen else IGNORED, *box.box_xyxy))
+    return np.array(rows, np.float32).reshape(-1, 5)
+
+
+def _frames(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Picture]:
+    """Draw whole frames as the exam's flights see them."""
+    out = []
+    for _ in range(count):
+        pose = patrol_pose(rng, renderer.district)
+        look = Look(exposure=float(rng.uniform(1.0, 1.25)), blur_px=_motion_px(rng))
+        noisy = add_noise(renderer.picture(pose, float(rng.uniform(0, 60)), look), 1.5, rng)
+        out.append(
+            (_coded(noisy, int(rng.integers(35, 60))), seen_rows(frame_boxes(renderer, pose)))
+        )
+    return out
+
+
 def _pictures(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Picture]:
     out = []
     for _ in range(count):
@@ -137,11 +176,15 @@ def _as_in_flight(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray
     noisy = add_noise(image, float(rng.uniform(0, 4)), rng)
     is_shrunk = image.shape[1] != SHARD_WH[0]
     quality = int(rng.integers(14, 70) if is_shrunk else rng.integers(35, 95))
-    _, coded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    back = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    back = _coded(noisy, quality)
     if not is_shrunk:
         return back
     return np.asarray(cv2.resize(back, SHARD_WH, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _coded(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
 
 
 def render_shard(job: Job, portion: Portion, path: Path) -> None:
@@ -156,6 +199,10 @@ def render_shard(job: Job, portion: Portion, path: Path) -> None:
     district = District.from_seed(job.seed, job.family, counts, relief_m)
     context = open_context()
     camera = CameraModel.load(CAMERA_FILE)
+    if job.part == "flight":
+        _save(rng, _frames(rng, Renderer(district, camera, 4, context), portion.n_flight), path)
+        context.release()
+        return
     pairs: list[Picture] = []
     for model, samples, count in (
         (camera.scaled(0.5), 4, portion.n_half),

@@ -77,15 +77,15 @@ def test_a_class_that_the_exam_misses_is_advisory() -> None:
     """So is one that it never showed: nothing is promised that was not measured."""
     held = _judged([(0.9, True)], 1)
     good, bad = _judged([(0.95, True)], 1), _judged([(0.95, True)], 4)
-    assert LABELS[0] not in report_on(held, good).advisory
-    assert report_on(held, bad).advisory == LABELS
-    assert set(LABELS[1:]) <= set(report_on(held, good).advisory)
+    assert LABELS[0] not in report_on(held, bad, good).advisory
+    assert report_on(held, good, bad).advisory == LABELS
+    assert set(LABELS[1:]) <= set(report_on(held, bad, good).advisory)
 
 
 def test_thresholds_come_from_held_out_districts_alone() -> None:
     """The exam must not choose the thresholds that it is scored at."""
     held, exam = _judged([(0.9, True), (0.6, False)], 1), _judged([(0.5, True)], 1)
-    report = report_on(held, exam)
+    report = report_on(held, exam, exam)
     assert report.thresholds[0] == pytest.approx(0.9)
     assert report.exam.by_label[LABELS[0]].recall == 0.0
 

@@ -40,5 +40,6 @@ def test_the_card_holds_the_manifests_figures(repo: Path) -> None:
     card = (repo / "models/whistle-n/card.md").read_text(encoding="utf-8")
     for name in ("whistle-n", "whistle-n-int8"):
         scores = read_manifest(repo / "models" / name).scores
+        assert f"{scores['map50_flight']:.3f}" in card
         assert f"{scores['map50_exam']:.3f}" in card
         assert f"{scores['map50_held_out']:.3f}" in card
