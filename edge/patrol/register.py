@@ -86,6 +86,8 @@ class Register:
 
     def permit_of(self, incident: Incident) -> Permit | None:
         """Return the permit that covers an incident, None where none does."""
+        if not self._permits:  # mostly
+            return None
         place = shapely.Point(incident.east_m, incident.north_m)
         near = (self._permits[i] for i in self._tree.query(place).tolist())
         return next((permit for permit in near if permit.covers(incident)), None)
