@@ -20,8 +20,8 @@ from edge.desk.map import (
     MapAlert,
     MapContents,
     MapOutline,
-    Mosaic,
     draw_map,
+    mosaic_of,
 )
 from edge.flightlog import FlightLog
 from edge.geo.plane import LocalPlane
@@ -273,7 +273,7 @@ def _map(
         alerts=alerts,
         truth=_outlines(truth, scored, plane) if truth and scored else (),
         distractors=_distractors(truth, plane) if truth else (),
-        mosaic=_mosaic(log, footprints, flat),
+        mosaic=mosaic_of([(image, flat(at)) for image, at in log.images], footprints),
     )
 
 
@@ -310,14 +310,3 @@ def _distractors(truth: Truth, plane: LocalPlane) -> list[MapOutline]:
 
 def _moved(points: Points, shift: tuple[float, float]) -> list[tuple[float, float]]:
     return [(east + shift[0], north + shift[1]) for east, north in points]
-
-
-def _mosaic(log: FlightLog, footprints: Sequence[Points], flat: Any) -> Mosaic | None:
-    points = [point for footprint in footprints for point in footprint]
-    if not points or not log.images:
-        return None
-    east, north = zip(*points, strict=True)
-    mosaic = Mosaic(min(east), min(north), max(east), max(north))
-    for image, footprint in log.images:
-        mosaic.lay(image, flat(footprint))
-    return mosaic

@@ -35,6 +35,10 @@ OTHER_COLOUR = "#d62728"
 FOUND, MISSED, DISTRACTOR = "#1a9850", "#e31a1c", "#555555"
 
 
+_M_PER_PX = 0.25  # of a mosaic; a wide flight's is coarser, for its memory
+_MOSAIC_SIDE_PX = 2000.0
+
+
 @dataclass(frozen=True, slots=True)
 class MapAlert:
     """An incident as the map shows it."""
@@ -76,7 +80,7 @@ class Mosaic:
     south_m: float
     east_m: float
     north_m: float
-    m_per_px: float = 0.25
+    m_per_px: float = _M_PER_PX
     _image: ImageArray = field(init=False)
     _weight: FloatArray = field(init=False)
 
@@ -115,6 +119,30 @@ class Mosaic:
             (point[0] - self.west_m) / self.m_per_px,
             (self.north_m - point[1]) / self.m_per_px,
         )
+
+
+def mosaic_of(
+    frames: Sequence[tuple[ImageArray, Points]], footprints: Sequence[Points]
+) -> Mosaic | None:
+    """Lay frames on the ground that a flight saw; a wide flight is drawn coarser.
+
+    Args:
+        frames: Pictures with their four corners on the ground.
+        footprints: Every frame's corners: what the mosaic spans.
+
+    Returns:
+        None where there is nothing to lay.
+    """
+    points = [point for footprint in footprints for point in footprint]
+    if not points or not frames:
+        return None
+    east, north = zip(*points, strict=True)
+    side_m = max(max(east) - min(east), max(north) - min(north))
+    m_per_px = max(_M_PER_PX, side_m / _MOSAIC_SIDE_PX)
+    mosaic = Mosaic(min(east), min(north), max(east), max(north), m_per_px)
+    for image, footprint in frames:
+        mosaic.lay(image, footprint)
+    return mosaic
 
 
 def _nearness(width: int, height: int) -> FloatArray:

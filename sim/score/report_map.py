@@ -16,8 +16,8 @@ from edge.desk.map import (
     MapAlert,
     MapContents,
     MapOutline,
-    Mosaic,
     draw_map,
+    mosaic_of,
 )
 from edge.flightlog import FlightLog
 from edge.records import Ellipse
@@ -25,7 +25,6 @@ from sim.score.matching import Match, Score, Truth, TruthThing
 
 MAP_WIDTH_PX = 1150  # on the page
 _QUALITY = 72
-_MOSAIC_SIDE_PX = 1400.0  # at most; a wide flight is drawn coarser
 
 Points = Sequence[tuple[float, float]]
 
@@ -56,7 +55,7 @@ def draw_flight_map(name: str, log: FlightLog, truth: Truth, scored: Score) -> b
         distractors=[
             MapOutline(thing.points(), DISTRACTOR) for thing in _shown(truth, is_violation=False)
         ],
-        mosaic=_mosaic(log, footprints, [flat(footprint) for _, footprint in log.images]),
+        mosaic=mosaic_of([(image, flat(at)) for image, at in log.images], footprints),
     )
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "map.png"
@@ -89,16 +88,3 @@ def _alert(match: Match, truth: Truth) -> MapAlert:
     return MapAlert(
         alert.label, east_m, north_m, ellipse, text="double" if match.is_duplicate else text
     )
-
-
-def _mosaic(log: FlightLog, footprints: Sequence[Points], laid: Sequence[Points]) -> Mosaic | None:
-    points = [point for footprint in footprints for point in footprint]
-    if not points or not log.images:
-        return None
-    east, north = zip(*points, strict=True)
-    side_m = max(max(east) - min(east), max(north) - min(north))
-    m_per_px = max(0.25, side_m / _MOSAIC_SIDE_PX)
-    mosaic = Mosaic(min(east), min(north), max(east), max(north), m_per_px)
-    for (image, _), footprint in zip(log.images, laid, strict=True):
-        mosaic.lay(image, footprint)
-    return mosaic

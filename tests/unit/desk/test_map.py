@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.desk.map import FOUND, MapAlert, MapContents, MapOutline, Mosaic, draw_map
+from edge.desk.map import FOUND, MapAlert, MapContents, MapOutline, Mosaic, draw_map, mosaic_of
 from edge.records import Ellipse
 
 SQUARE = ((-10.0, 10.0), (10.0, 10.0), (10.0, -10.0), (-10.0, -10.0))
@@ -68,3 +68,25 @@ def test_an_empty_flight_still_has_a_map(tmp_path: Path) -> None:
     """Nothing seen is a result, not an error."""
     draw_map(MapContents("none", "", (), (), ()), tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 1000
+
+
+def test_a_flight_however_wide_has_a_mosaic_that_fits_into_memory() -> None:
+    """Both sides stay within a few thousand pixels; the first and the last frame are laid."""
+    image = np.full((90, 160, 3), 200, np.uint8)
+    near, far = (
+        [(east, 90.0), (east + 160.0, 90.0), (east + 160.0, 0.0), (east, 0.0)]
+        for east in (0.0, 30_000.0)
+    )
+    mosaic = mosaic_of([(image, near), (image, far)], [near, far])
+    assert mosaic is not None
+    rgba = mosaic.rgba()
+    assert max(rgba.shape[:2]) <= 2000
+    assert rgba[:, :20, 3].any()
+    assert rgba[:, -20:, 3].any()
+
+
+def test_nothing_seen_is_no_mosaic() -> None:
+    """Without a frame, or without ground in any, there is no backdrop."""
+    corners = [(0.0, 9.0), (16.0, 9.0), (16.0, 0.0), (0.0, 0.0)]
+    assert mosaic_of([], [corners]) is None
+    assert mosaic_of([(np.zeros((9, 16, 3), np.uint8), [])], [[]]) is None
