@@ -30,6 +30,13 @@ from sim.world.violations import VIOLATIONS
 SHARD_WH = (640, 360)
 HEIGHTS_M = (38.0, 122.0)
 PITCHES_DEG = (-90.0, -30.0)
+# Lower and flatter than any patrol: take-off and landing, other people's pictures, a horizon.
+LOW_HEIGHTS_M = (6.0, 45.0)
+LOW_PITCHES_DEG = (-45.0, -3.0)
+_LOW_SHARE = 0.3
+_LEAST_CLEAR_M = 5.0  # nothing stands closer before a low camera: it is in no house and in no tree
+_LOW_TRIES = 6
+_FARTHEST_AIM_M = 160.0
 _HILLY = 0.5  # share of the districts that are not flat
 _BARE_EVERY = 7  # one training district in so many holds distractors only
 _LEAST_VISIBLE, _TAUGHT_VISIBLE = 0.12, 0.4  # below: no box; between: a box that teaches nothing
@@ -79,6 +86,18 @@ def patrol_pose(rng: np.random.Generator, district: District) -> CameraPose:
     return _pose(rng, district, (height, pitch, 1.7))
 
 
+def low_pose(rng: np.random.Generator, renderer: Renderer) -> CameraPose | None:
+    """Look along a street or over a yard, where nothing stands right before the camera."""
+    for _ in range(_LOW_TRIES):
+        height = float(np.exp(rng.uniform(*np.log(LOW_HEIGHTS_M))))
+        pitch = float(np.deg2rad(rng.uniform(*LOW_PITCHES_DEG)))
+        pose = _pose(rng, renderer.district, (height, pitch, 3.0))
+        inside = float(np.abs(pose.position_m[:2]).max()) < HALF_M
+        if inside and np.percentile(renderer.depth_m(pose), 2) > _LEAST_CLEAR_M:
+            return pose
+    return None
+
+
 def random_pose(rng: np.random.Generator, district: District) -> CameraPose:
     """Look at a find, or anywhere, from a patrol's heights and angles and somewhat beyond."""
     height = float(np.exp(rng.uniform(*np.log(HEIGHTS_M))))
@@ -94,9 +113,12 @@ def _pose(
     height, pitch, roll_deg = view
     yaw = float(rng.uniform(0, 2 * np.pi))
     aim = _aim(rng, district, height)
-    back = height / np.tan(-pitch)
-    up = height + float(district.terrain.up_m(*aim))
-    spot = np.array([aim[0] - back * np.sin(yaw), aim[1] - back * np.cos(yaw), up])
+    # A camera that looks along the ground aims at what is some way off, not at the horizon.
+    back = min(height / np.tan(-pitch), _FARTHEST_AIM_M)
+    spot = aim - back * np.array([np.sin(yaw), np.cos(yaw)])
+    terrain = district.terrain
+    up = max(height + float(terrain.up_m(*aim)), _LEAST_CLEAR_M + float(terrain.up_m(*spot)))
+    spot = np.array([*spot, up])
     roll = float(np.deg2rad(rng.normal(0, roll_deg)))
     return camera_pose(spot, (roll, pitch, yaw))
 
@@ -158,7 +180,8 @@ def _frames(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Pi
 def _pictures(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Picture]:
     out = []
     for _ in range(count):
-        pose = random_pose(rng, renderer.district)
+        low = low_pose(rng, renderer) if rng.random() < _LOW_SHARE else None
+        pose = low or random_pose(rng, renderer.district)
         look = Look(exposure=float(rng.uniform(0.75, 1.35)), blur_px=_motion_px(rng))
         image = renderer.picture(pose, float(rng.uniform(0, 60)), look)
         rows = teaching_rows(frame_boxes(renderer, pose), SHARD_WH[0] / renderer.camera.width_px)

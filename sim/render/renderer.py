@@ -266,7 +266,7 @@ class Renderer:
 
     def visible_share(self, pose: CameraPose, points_m: FloatArray) -> FloatArray:
         """Say of each world point, shape (N, 3), whether nothing solid hides it: 1.0 or 0.0."""
-        depth_m = self._depth(pose)
+        depth_m = self.depth_m(pose)
         local = pose.camera_points(points_m)
         ahead = local[:, 2] > NEAR_M
         z = np.where(ahead, local[:, 2], 1.0)
@@ -278,8 +278,8 @@ class Renderer:
         # 1.2 m of slack: a point on a surface must not be hidden by that surface's coarse depth.
         return np.asarray(ahead & (local[:, 2] < depth_m[row_i, col_i] + 1.2), np.float64)
 
-    def _depth(self, pose: CameraPose) -> FloatArray:
-        """Return metres along the optical axis at a quarter of the resolution."""
+    def depth_m(self, pose: CameraPose) -> FloatArray:
+        """Return metres along the optical axis at a quarter of the resolution, FAR_M for sky."""
         clip_from_world = self._lens.clip_from_camera() @ _camera_from_world(pose)
         self._depth_target.use()
         self._depth_target.clear(depth=1.0)
