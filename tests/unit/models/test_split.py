@@ -58,6 +58,15 @@ def test_every_exam_flies_over_what_was_never_trained_on(name: str) -> None:
     assert set(table["seeds"]) <= set(EXAM_SEEDS)
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("tune-*.toml")))
+def test_thresholds_are_chosen_neither_on_the_exam_nor_on_what_was_taught(name: str) -> None:
+    """A scenario for tuning names a trained family and seeds kept out of the training."""
+    scenario = load_scenario(name)
+    assert scenario.world.family in TRAIN_FAMILIES
+    assert scenario.seeds
+    assert set(scenario.seeds) <= set(HELD_OUT_SEEDS)
+
+
 def test_there_are_exams() -> None:
     """The law above is about something."""
     assert EXAMS
