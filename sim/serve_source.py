@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import MissingExtraError, ScenarioError
+from edge.extras import how_to_install
 from sim.faults.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _loaded(scenario: Path) -> Scenario:
         from sim.scenario import load_scenario
     except ImportError as error:
         raise MissingExtraError(
-            f"flying a scenario needs the extra `skywhistle[sim]` ({error}); a flight that is "
-            f"recorded already can be served without it"
+            f"flying a scenario: {error}; {how_to_install('sim')}; a flight that is recorded "
+            f"already can be served without it"
         ) from error
     return load_scenario(scenario)

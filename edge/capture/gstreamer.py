@@ -11,6 +11,7 @@ from edge.capture.gstreamer_recipes import Recipe, recipe_from_url
 from edge.capture.rtp import encoding_of_rtp
 from edge.capture.video_records import Picture, without_password
 from edge.errors import MissingExtraError, VideoError
+from edge.extras import how_to_install
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,9 @@ def load_gst() -> Any:
         from gi.repository import Gst, GstApp  # noqa: F401
     except (ImportError, ValueError) as error:
         raise MissingExtraError(
-            f"GStreamer is not usable from Python ({error}); install the extra: "
-            f"pip install 'skywhistle[gstreamer]', and on Debian and Ubuntu: "
+            f"GStreamer is not usable from Python ({error}); on Debian and Ubuntu: "
             f"apt install gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-good "
-            f"gstreamer1.0-plugins-bad gstreamer1.0-libav"
+            f"gstreamer1.0-plugins-bad gstreamer1.0-libav; then {how_to_install('gstreamer')}"
         ) from error
     Gst.init(None)
     return Gst

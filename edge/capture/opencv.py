@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.capture.video_records import Picture, TimeSource, without_password
 from edge.errors import MissingExtraError, VideoError
+from edge.extras import how_to_install
 from edge.records import MonoNs
 
 OPEN_TIMEOUT_MS = 5000
@@ -74,8 +75,8 @@ def _ffmpeg_url(url: str) -> str:
     scheme = _FFMPEG_SCHEMES.get(parts.scheme)
     if scheme is None:
         raise MissingExtraError(
-            f"{url}: needs GStreamer, which is not usable from Python here; install the extra: "
-            f"pip install 'skywhistle[gstreamer]'"
+            f"{url}: needs GStreamer, which is not usable from Python here; "
+            f"{how_to_install('gstreamer')}"
         )
     netloc = parts.netloc if parts.hostname else f"0.0.0.0{parts.netloc}"
     return parts._replace(scheme=scheme, netloc=netloc).geturl()

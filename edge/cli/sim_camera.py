@@ -10,6 +10,7 @@ from rich.status import Status
 
 from edge.cli.addresses import address
 from edge.cli.signals import stop_on_signals
+from edge.extras import needs_extra
 
 if TYPE_CHECKING:
     from sim.wire.follow import FollowStatus
@@ -30,9 +31,10 @@ def camera(
     The pose is the simulation's own truth (SIM_STATE) where it is sent, else the autopilot's
     estimate.  The vehicle's home is the middle of the district.
     """
-    from sim.scenario import load_scenario
-    from sim.wire.follow import FollowOptions
-    from sim.wire.follow import follow as run
+    with needs_extra("sim", "drawing a district"):
+        from sim.scenario import load_scenario
+        from sim.wire.follow import FollowOptions
+        from sim.wire.follow import follow as run
 
     loaded = load_scenario(scenario)
     rtp_host, rtp_port = address(rtp, 5600)

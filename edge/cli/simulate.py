@@ -13,6 +13,7 @@ from edge.cli.addresses import address
 from edge.cli.signals import stop_on_signals
 from edge.cli.sim_camera import camera
 from edge.errors import ScenarioError
+from edge.extras import needs_extra
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -126,8 +127,10 @@ def record(
 ) -> None:
     """Fly a scenario, draw what its camera sees, and write a flight folder with its truth."""
     from edge.cli.progress import progress_bar
-    from sim.record import record as fly
-    from sim.scenario import load_scenario
+
+    with needs_extra("sim", "drawing a district"):
+        from sim.record import record as fly
+        from sim.scenario import load_scenario
 
     console = Console(stderr=True, highlight=False)
     loaded = load_scenario(scenario)
@@ -154,8 +157,10 @@ def exam(
 ) -> None:
     """Record the flights that the shipped detector is examined on, one after the other."""
     from edge.cli.progress import progress_bar
-    from sim.record import record as fly
-    from sim.scenario_exam import record_exam
+
+    with needs_extra("sim", "drawing a district"):
+        from sim.record import record as fly
+        from sim.scenario_exam import record_exam
 
     console = Console(stderr=True, highlight=False)
     with progress_bar(console) as progress:

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from edge.config import MqttConfig
-from edge.errors import BrokerError, MissingExtraError
+from edge.errors import BrokerError
+from edge.extras import needs_extra
 
 _HOST: Final = "127.0.0.1"
 # rumqttd's own format.  Only a [v5] listener, only on loopback: by default it would be a 3.1.1
@@ -55,12 +56,8 @@ class EmbeddedBroker:
 
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
-        try:
+        with needs_extra("demo", "the embedded broker"):
             from iotcore import Broker
-        except ImportError as error:
-            raise MissingExtraError(
-                "the embedded broker needs the extra `demo`: pip install 'skywhistle[demo]'"
-            ) from error
         self._folder = tempfile.TemporaryDirectory(prefix="skywhistle-broker-")
         toml = Path(self._folder.name) / "broker.toml"
         toml.write_text(_TOML.format(host=self.host, port=self.port))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.errors import MissingExtraError
+from edge.extras import needs_extra
 from edge.records import Ellipse, FloatArray, ImageArray
 
 if TYPE_CHECKING:
@@ -158,13 +158,9 @@ def draw_map(contents: MapContents, path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
+    with needs_extra("demo", "map.png"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "map.png needs matplotlib; install it with `pip install 'skywhistle[demo]'`"
-        ) from error
     figure = Figure(figsize=(13, 10), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.06, 0.06, 0.70, 0.84))

@@ -15,15 +15,12 @@ from typing import Any
 
 import onnxruntime as ort
 
-from edge.errors import MissingExtraError, QuantizationError
+from edge.errors import QuantizationError
+from edge.extras import needs_extra
 from edge.vision.runtime import RUNTIME_ERRORS
 
-try:
+with needs_extra("quantize", "quantizing"):
     import onnx
-except ImportError as error:
-    raise MissingExtraError(
-        "quantizing needs the onnx package: pip install 'skywhistle[quantize]'"
-    ) from error
 
 _WEIGHTED = frozenset({"Conv", "MatMul", "Gemm"})
 # Between quantized convolutions these work on the same eight bits, so that nothing is converted

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from edge.capture.recording import RecordedFlight
-from edge.errors import FlightError, MissingExtraError
+from edge.errors import FlightError
+from edge.extras import needs_extra
 from edge.records import FloatArray, Frame
 from edge.vision.detector import OnnxDetector
 from sim.score.looks import TrueBox
@@ -172,13 +173,9 @@ def _joined(parts: Sequence[tuple[FrameBoxes, FloatArray]], labels: Sequence[str
 
 def _average_precisions(truths: FloatArray, detections: FloatArray, n_labels: int) -> list[float]:
     """Return AP50 by label, NaN-free; 0 where nothing was found."""
-    try:
+    with needs_extra("sim", "scoring frames"):
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
-    except ImportError as error:
-        raise MissingExtraError(
-            "scoring frames needs pycocotools; install it with `pip install 'skywhistle[sim]'`"
-        ) from error
     if not len(truths) or not len(detections):
         return [0.0] * n_labels
     frames = sorted({int(n) for n in (*truths[:, 0], *detections[:, 0])})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.desk.map import COLOURS, OTHER_COLOUR
-from edge.errors import MissingExtraError
+from edge.extras import needs_extra
 from edge.records import FloatArray
 from sim.score.figures import ELLIPSE_PROBABILITY, Tally, estimates
 from sim.score.matching import Match
@@ -96,14 +96,10 @@ def draw_plots(result: ScoreResult, sigmas: float) -> list[Plot]:
 
 
 def _svg(draw: Callable[[Axes], None], high: float) -> bytes:
-    try:
+    with needs_extra("sim", "the report's plots"):
         import matplotlib as mpl
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "the report's plots need matplotlib; install it with `pip install 'skywhistle[sim]'`"
-        ) from error
     with mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9.5}):
         figure = Figure(figsize=(5.6, min(9.0, max(3.1, 1.0 + high))), layout="constrained")
         FigureCanvasSVG(figure)

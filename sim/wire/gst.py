@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from edge.errors import MissingExtraError
+from edge.extras import how_to_install
 
 _ADVICE = (
-    "install the extra `skywhistle[gstreamer]` and, on Debian or Ubuntu, "
-    "`apt install libgirepository1.0-dev gir1.2-gstreamer-1.0 gir1.2-gst-rtsp-server-1.0 "
+    "on Debian or Ubuntu, "
+    "apt install libgirepository1.0-dev gir1.2-gstreamer-1.0 gir1.2-gst-rtsp-server-1.0 "
     "gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad "
-    "gstreamer1.0-plugins-ugly gstreamer1.0-libav`"
+    f"gstreamer1.0-plugins-ugly gstreamer1.0-libav; then {how_to_install('gstreamer')}"
 )
 _NEEDED = ("qtdemux", "h264parse", "rtph264pay", "udpsink", "appsink", "appsrc")
 

@@ -395,7 +395,7 @@ def test_without_gstreamer_the_message_says_what_to_install(
     """Before the flight, not in it: the extra is named; RTSP falls back to OpenCV."""
     monkeypatch.setitem(sys.modules, "gi", None)
     gstreamer.load_gst.cache_clear()
-    with pytest.raises(MissingExtraError, match=r"skywhistle\[gstreamer\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[gstreamer\]'"):
         open_video(camera(url), nothing)
     assert open_video(camera("rtsp://127.0.0.1:1/x"), nothing).is_live
 
