@@ -239,6 +239,12 @@ class MqttConfig(Table):
     resend_after_s: Positive = Field(5.0, description="no ack of the desk: first resend")
     resend_max_s: Positive = 120.0
     in_flight: int = Field(50, ge=1, le=1000)
+    desk_client_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="name of the desk's session at the broker, one for each desk; none: made once "
+        "and kept in its database",
+    )
 
     @model_validator(mode="after")
     def _certificate_is_whole(self) -> MqttConfig:

@@ -18,7 +18,11 @@ def add_to(app: typer.Typer) -> None:
 
 def desk(
     config: Path = typer.Argument(..., help="A patrol.toml; its [mqtt] table is used."),
-    database: Path = typer.Option(DEFAULT_DATABASE, help="Where messages are committed."),
+    database: Path = typer.Option(
+        DEFAULT_DATABASE,
+        help="Where messages are committed. Its name at the broker is kept in it: a copy that is "
+        "to run beside it needs another, mqtt.desk_client_id.",
+    ),
     export: Path | None = typer.Option(
         None, help="Write what is committed to this .geojson or .csv, and stop."
     ),

@@ -90,7 +90,8 @@ class Desk:
         on_commit: Called with each alert after its commit, in commit order, in the thread of
             `run`; what it raises ends `run`.
         utc_ns: The time, for receipts.
-        client_id: Names the durable session at the broker: one desk, one name.
+
+    The broker keeps a session for it under `mqtt.desk_client_id`, else under the store's own name.
     """
 
     def __init__(
@@ -99,11 +100,12 @@ class Desk:
         store: DeskStore,
         on_commit: Callable[[CommittedAlert], None],
         utc_ns: UtcClock,
-        client_id: str = "skywhistle-desk",
     ) -> None:
         self._store = store
         self._on_commit = on_commit
         self._utc_ns = utc_ns
+        client_id = mqtt.desk_client_id or store.client_id()
+        log.info("desk_started session=%s broker=%s:%d", client_id, mqtt.host, mqtt.port)
         offline = json.dumps({"state": "offline"}).encode()
         self._offline = Message(DESK_STATE, offline, is_retained=True)
         self._session = MqttSession(

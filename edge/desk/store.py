@@ -25,10 +25,16 @@ from edge.protocol.status import Status
 from edge.protocol.text import alert_as_dict
 from edge.records import Alert
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 _BUSY_S: Final = 5.0
 _REFUSED_KEPT: Final = 1000
 _REFUSED_HEAD_BYTES: Final = 512
+# A broker knows a desk by this name.  Made once for each file, so that a restart finds what the
+# broker has kept for it, and two desks with a file each do not push each other out.
+_NAME: Final = """
+    CREATE TABLE desk (client_id TEXT NOT NULL);
+    INSERT INTO desk VALUES ('skywhistle-desk-' || lower(hex(randomblob(6))));
+"""
 _SCHEMA: Final = f"""
     BEGIN IMMEDIATE;
     CREATE TABLE message (
@@ -65,9 +71,11 @@ _SCHEMA: Final = f"""
         id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, reason TEXT NOT NULL,
         size INTEGER NOT NULL, head BLOB NOT NULL, received_utc_ns INTEGER NOT NULL
     );
+    {_NAME}
     PRAGMA user_version = {_SCHEMA_VERSION};
     COMMIT;
 """
+_SCHEMA_2_FROM_1: Final = f"BEGIN IMMEDIATE; {_NAME} PRAGMA user_version = 2; COMMIT;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +265,10 @@ class DeskStore:
         for drone, received_utc_ns, is_replay, body, fields in rows:
             yield StoredAlert(drone, received_utc_ns, bool(is_replay), body, json.loads(fields))
 
+    def client_id(self) -> str:
+        """Return the name of this desk's session at the broker; the same for the file's life."""
+        return str(self._all("SELECT client_id FROM desk")[0][0])
+
     def counts(self) -> dict[str, int]:
         """Count the rows of each table, and the messages that loss records speak for."""
         tables = ("message", "alert", "media", "loss", "refused", "drone")
@@ -290,6 +302,8 @@ class DeskStore:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self._db.executescript(_SCHEMA)
+        elif version == 1:
+            self._db.executescript(_SCHEMA_2_FROM_1)
         elif version != _SCHEMA_VERSION:
             raise MailboxError(
                 f"{self._path} has schema {version}, this desk knows {_SCHEMA_VERSION}; "

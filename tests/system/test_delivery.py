@@ -19,7 +19,7 @@ from edge.protocol.ack import decode_ack
 from edge.protocol.loss import LossCause
 from edge.protocol.messages import MessageKind, Stamp, open_envelope, seal
 from edge.protocol.mqtt import MqttSession
-from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Will
+from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Published, Will
 from edge.protocol.status import FlightStatus, StatusState, decode_status
 from edge.protocol.topics import DESK_STATE, ack_topic, all_down, command_topic, up_topic
 from edge.records import AlertKind
@@ -372,6 +372,61 @@ def test_the_desk_tells_dashboards(place: Place) -> None:
         board.close()
     for part in ('"drone": "drone-9"', '"label": "structure"', '"flags": ["replay"]', "城管"):
         assert part in told
+
+
+def test_two_desks_of_one_broker_both_get_everything(place: Place, tmp_path: Path) -> None:
+    """Each database is a session of its own: neither pushes the other out."""
+    other = Place(tmp_path / "other", place.mqtt, place.desk_mqtt)
+    first = seal(MessageKind.ALERT, Stamp(77, 1), numbered(0).body)
+
+    def both_have(n: int) -> bool:
+        return len(place.committed) == len(other.committed) == n
+
+    with place.mailbox() as mailbox, running(place.desk, other.desk):
+        drone = session(place.mqtt, name="drone-9")
+
+        def reaches_both() -> bool:
+            drone.publish(Message(up_topic("drone-9", MessageKind.ALERT), first))
+            return both_have(1)
+
+        wait_until(reaches_both, "both desks listen")
+        drone.close()
+        mailbox.put_all([numbered(n) for n in range(1, 50)])
+        with running(place.uplink):
+            wait_empty(mailbox)
+            wait_until(lambda: both_have(50), "both desks have all")
+    assert place.alert_revisions() == other.alert_revisions() == expected(50)
+
+
+def test_what_a_desk_missed_waits_for_it_at_the_broker(tmp_path: Path) -> None:
+    """A desk that comes back has its old session, with what was sent once while it was away."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        place = Place(tmp_path, broker.config(), broker.config())
+        with running(place.desk):
+            drone_session(place.mqtt, "drone-9").close()
+        drone = session(place.mqtt, name="drone")
+        for seq in (1, 2, 3):
+            payload = seal(MessageKind.ALERT, Stamp(77, seq), numbered(seq).body)
+            drone.publish(Message(up_topic("drone-9", MessageKind.ALERT), payload))
+            while not isinstance(drone.next_event(1.0), Published):
+                pass
+        drone.close()
+        with running(place.desk):
+            wait_until(lambda: len(place.committed) == 3, "all three are committed")
+
+
+def test_a_desk_may_be_given_its_name_at_the_broker(tmp_path: Path) -> None:
+    """The config's name wins: at the broker another client of that name and the desk contend."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        named = broker.config(desk_client_id="centre-1")
+        place = Place(tmp_path, broker.config(), named)
+        with running(place.desk):
+            drone_session(place.mqtt, "drone-9").close()
+            taker = session(broker.config(), name="centre-1")
+            drone = drone_session(place.mqtt, "drone-9")  # the desk is back: it pushes, too
+            drone.close()
+            wait_until(lambda: not taker.is_up, "the other of this name was pushed out")
+            taker.close()
 
 
 def test_a_killed_mosquitto_loses_nothing(tmp_path: Path) -> None:

@@ -146,6 +146,36 @@ def test_a_file_that_is_no_desk_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "desk.db").read_bytes().startswith(b"not a database")
 
 
+def test_a_desk_has_one_name_for_the_life_of_its_file(tmp_path: Path) -> None:
+    """A broker keeps what it could not deliver under that name, so no other file may have it."""
+    with DeskStore(tmp_path / "one.db") as one, DeskStore(tmp_path / "two.db") as two:
+        names = one.client_id(), two.client_id()
+    with DeskStore(tmp_path / "one.db") as again:
+        assert again.client_id() == names[0]
+    assert names[0] != names[1]
+
+
+def test_a_file_of_the_first_schema_gets_its_name_and_keeps_what_it_holds(tmp_path: Path) -> None:
+    """An older desk's file is taken over as it is; its alerts are all there."""
+    with DeskStore(tmp_path / "desk.db") as older:
+        put(older, typical_alert(), 1)
+        older.rows("DROP TABLE desk")
+        older.rows("PRAGMA user_version = 1")
+    with DeskStore(tmp_path / "desk.db") as store:
+        name = store.client_id()
+        assert store.counts()["alert"] == 1
+    with DeskStore(tmp_path / "desk.db") as again:
+        assert again.client_id() == name
+
+
+def test_a_file_of_a_later_desk_is_refused(tmp_path: Path) -> None:
+    """What this desk does not know it must not write into."""
+    with DeskStore(tmp_path / "desk.db") as later:
+        later.rows("PRAGMA user_version = 99")
+    with pytest.raises(MailboxError, match=r"schema 99, this desk knows 2"):
+        DeskStore(tmp_path / "desk.db")
+
+
 def test_a_committed_alert_is_one_line() -> None:
     """What, where, how sure, whose."""
     committed = CommittedAlert(
