@@ -23,6 +23,7 @@ from edge.district import rule_book
 from edge.errors import ConfigError, LabelError, ModelError
 from edge.geo.camera import read_intrinsics
 from edge.geo.mount import MountKind, read_mount
+from edge.geo.plane import known_origin
 from edge.labels import refuse_unknown_labels
 from edge.settings import Settings
 from edge.vision.manifest import read_manifest
@@ -83,6 +84,10 @@ def _check_files(patrol: PatrolConfig) -> Iterator[Finding]:
         yield Finding("config", Grade.OK, "zones, grid and event codes are readable")
     except ConfigError as error:
         yield Finding("config", Grade.FAIL, str(error))
+    try:
+        known_origin(patrol.state_dir, patrol.district)
+    except ConfigError as error:
+        yield Finding("state", Grade.FAIL, str(error))
 
 
 def _check_calibration(camera: CameraConfig) -> Iterator[Finding]:
@@ -249,8 +254,9 @@ def _check_disk(patrol: PatrolConfig) -> Iterator[Finding]:
     if free_mb + held_mb < patrol.mailbox.max_mb:  # pictures make way, alerts do not
         grade, text = Grade.FAIL, f"{text}; free some, or lower mailbox.max_mb"
     yield Finding("disk", grade, text)
-    if not os.access(folder, os.W_OK):
-        yield Finding("disk", Grade.FAIL, f"{folder}: may not be written by this user")
+    for kept in sorted({folder, _nearest_folder(patrol.state_dir / "any")}):
+        if not os.access(kept, os.W_OK):
+            yield Finding("disk", Grade.FAIL, f"{kept}: may not be written by this user")
 
 
 def _check_computer() -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from edge.geo.camera import read_intrinsics
 from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.place import places_of_labels
-from edge.geo.plane import LocalPlane, load_or_create_origin
+from edge.geo.plane import LocalPlane, keep_origin, known_origin, load_or_create_origin
 from edge.labels import refuse_unknown_labels
 from edge.patrol import snapshot
 from edge.patrol.codes import read_event_codes
@@ -85,11 +85,12 @@ def open_district(
 def save_incidents(
     settings: Settings, district: District, mono_ns: MonoNs, utc_ns: int | None
 ) -> None:
-    """Write the incidents to the state folder.
+    """Write the incidents to the state folder, and the origin that they are relative to.
 
     Raises:
         SkywhistleError: The disk refuses.
     """
+    keep_origin(settings.patrol.state_dir, settings.patrol.district, district.plane)
     snapshot.save(
         settings.patrol.state_dir / INCIDENTS_FILE,
         district.incidents,
@@ -113,7 +114,8 @@ def read_inputs(patrol: PatrolConfig) -> dict[str, ModelManifest]:
         The manifest of each camera's model, by camera id.
 
     Raises:
-        ConfigError: A calibration, mount, zone, grid or code file is not usable.
+        ConfigError: A calibration, mount, zone, grid or code file, or the kept origin, is not
+            usable.
         LabelError: A rule is on a label that no camera's model has.
         ModelManifestError: A model's folder has no manifest, or it says what cannot be.
     """
@@ -121,6 +123,7 @@ def read_inputs(patrol: PatrolConfig) -> dict[str, ModelManifest]:
         read_intrinsics(camera.calibration)
         read_mount(camera.mount)
     rule_book(patrol, None)  # reads zones, grid and codes
+    known_origin(patrol.state_dir, patrol.district)
     manifests = {camera.id: read_manifest(camera.model) for camera in patrol.camera}
     refuse_unknown_labels(patrol, (one.labels for one in manifests.values()))
     return manifests

@@ -10,6 +10,7 @@ is dropped.  Approximations, all the same on the way back and so without loss:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -20,7 +21,7 @@ from pathlib import Path
 import pymap3d
 
 from edge.config import DistrictConfig
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SkywhistleError
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,9 @@ def load_or_create_origin(
 ) -> LocalPlane:
     """Return the district's plane: by config, else as kept on disk, else at the first fix ever.
 
+    A disk that refuses the first origin, be it full, does not stop the flight: the plane is good
+    without it, and `keep_origin` tries again.
+
     Args:
         state_dir: Where `origin.json` is kept; made if it is not there.
         district: An origin in it wins, and nothing is written.
@@ -88,31 +92,53 @@ def load_or_create_origin(
     Raises:
         ConfigError: The kept origin cannot be read, or there is none and no fix to make one of.
     """
-    if district.origin_lat_deg is not None and district.origin_lon_deg is not None:
-        plane = LocalPlane(district.origin_lat_deg, district.origin_lon_deg)
-    elif (path := state_dir / ORIGIN_FILE).exists():
-        plane = _read_origin(path)
-    elif first_fix is not None:
-        plane = LocalPlane(*first_fix)
-        _write_origin(path, plane)
-        log.info("origin_created lat_deg=%.7f lon_deg=%.7f", *first_fix)
-    else:
-        raise ConfigError(
-            f"no origin in the config, none in {path}, and no GNSS fix to make one of; "
-            "set district.origin_lat_deg and origin_lon_deg, or wait for a fix"
-        )
-    if first_fix is not None:
-        away_m = math.hypot(*plane.enu_from_geodetic(*first_fix))
-        if away_m > DISTRICT_RADIUS_M:
-            log.warning("origin_far away_m=%.0f", away_m)
+    plane = known_origin(state_dir, district)
+    if first_fix is None:
+        if plane is None:
+            raise ConfigError(
+                f"no origin in the config, none in {state_dir / ORIGIN_FILE}, and no GNSS fix to "
+                "make one of; set district.origin_lat_deg and origin_lon_deg, or wait for a fix"
+            )
+        return plane
+    if plane is None:
+        return _first_origin(state_dir, district, first_fix)
+    away_m = math.hypot(*plane.enu_from_geodetic(*first_fix))
+    if away_m > DISTRICT_RADIUS_M:
+        log.warning("origin_far away_m=%.0f", away_m)
     return plane
 
 
-def _read_origin(path: Path) -> LocalPlane:
+def _first_origin(
+    state_dir: Path, district: DistrictConfig, first_fix: tuple[float, float]
+) -> LocalPlane:
+    plane = LocalPlane(*first_fix)
+    log.info("origin_created lat_deg=%.7f lon_deg=%.7f", *first_fix)
+    try:
+        keep_origin(state_dir, district, plane)
+    except SkywhistleError as error:
+        log.error("origin_not_kept reason=%s", error)
+    return plane
+
+
+def known_origin(state_dir: Path, district: DistrictConfig) -> LocalPlane | None:
+    """Return the plane of the config's origin, else of the kept one; None before the first fix.
+
+    Raises:
+        ConfigError: The kept origin cannot be read, or names no place.
+    """
+    if district.origin_lat_deg is not None and district.origin_lon_deg is not None:
+        return LocalPlane(district.origin_lat_deg, district.origin_lon_deg)
+    path = state_dir / ORIGIN_FILE
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         lat_deg, lon_deg = float(kept["lat_deg"]), float(kept["lon_deg"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); check state_dir, its owner and mode"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} is damaged ({error}); incidents are kept relative to it: restore it, set "
             "district.origin_lat_deg and origin_lon_deg, or delete the state folder"
@@ -122,16 +148,29 @@ def _read_origin(path: Path) -> LocalPlane:
     return LocalPlane(lat_deg, lon_deg)
 
 
-def _write_origin(path: Path, plane: LocalPlane) -> None:
-    """Write whole or not at all: a power cut leaves the old file or the new one."""
+def keep_origin(state_dir: Path, district: DistrictConfig, plane: LocalPlane) -> None:
+    """Write the plane's origin where neither config nor disk has one; whole or not at all.
+
+    Raises:
+        ConfigError: What is kept there cannot be read.
+        SkywhistleError: The disk refuses.
+    """
+    if known_origin(state_dir, district) is not None:
+        return
+    path = state_dir / ORIGIN_FILE
     text = json.dumps({"lat_deg": plane.origin_lat_deg, "lon_deg": plane.origin_lon_deg})
     half = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with half.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         half.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error}); check state_dir") from error
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise SkywhistleError(
+            f"{path}: the district's origin was not kept ({error.strerror}); free the disk, check "
+            "state_dir, or incidents may be reported as new after a restart"
+        ) from error

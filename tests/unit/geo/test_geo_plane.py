@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pymap3d.vincenty import vreckon
 
 from edge.config import DistrictConfig
-from edge.errors import ConfigError
-from edge.geo.plane import LocalPlane, load_or_create_origin
+from edge.errors import ConfigError, SkywhistleError
+from edge.geo.plane import LocalPlane, keep_origin, known_origin, load_or_create_origin
+from tests.small_disk import fill, small_disk
 
 # The date line, both hemispheres, and a pole; longitude has no meaning on the pole itself.
 ORIGINS = [(31.5, 120.3), (-35.36, 149.16), (10.0, 179.99), (69.6, 18.9), (-89.5, 0.0)]
@@ -69,6 +70,21 @@ def test_the_config_s_origin_wins_and_is_not_kept(tmp_path: Path) -> None:
     district = DistrictConfig(origin_lat_deg=31.0, origin_lon_deg=120.0)
     assert load_or_create_origin(tmp_path, district, None) == LocalPlane(31.0, 120.0)
     assert load_or_create_origin(tmp_path, DistrictConfig(), None) == LocalPlane(31.5, 120.3)
+
+
+def test_a_disk_that_is_full_takes_the_origin_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    """The first flight ever has its plane all the same; no half of a file stays behind."""
+    with small_disk(tmp_path / "disk", 1) as disk:
+        fill(disk)
+        plane = load_or_create_origin(disk / "var", DistrictConfig(), (31.5, 120.3))
+        assert plane == LocalPlane(31.5, 120.3)
+        with pytest.raises(SkywhistleError, match="free the disk"):
+            keep_origin(disk / "var", DistrictConfig(), plane)
+        assert not any(path.is_file() for path in (disk / "var").glob("*"))
+        (disk / "filler").unlink()
+        keep_origin(disk / "var", DistrictConfig(), plane)
+        keep_origin(disk / "var", DistrictConfig(), LocalPlane(0.0, 0.0))  # the first one stays
+        assert known_origin(disk / "var", DistrictConfig()) == plane
 
 
 def test_no_origin_and_no_fix_is_refused(tmp_path: Path) -> None:
