@@ -22,8 +22,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_HEADER = re.compile(r"^\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\-\"'.]+)\s*=")
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""  # of a key: bare, or quoted and then anything
+_NAME = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_HEADER = re.compile(rf"^\s*(\[{{1,2}})\s*({_NAME})\s*\]{{1,2}}\s*(#.*)?$")
+_KEY = re.compile(rf"^\s*({_NAME})\s*=")
 _MAX_BYTES = 1_000_000  # such a file is a page of text; more is the wrong file
 
 Place = tuple[int | str, ...]
@@ -140,17 +142,20 @@ def _sentence(file: TomlFile, model: type[BaseModel], detail: ErrorDetails) -> s
 def _places(text: str) -> Iterable[tuple[int, Place]]:
     """Yield each line that opens a table or sets a key, with its full path."""
     table: Place = ()
-    n_of_array: dict[str, int] = {}
+    n_of_array: dict[Place, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
-            name = header[2].strip()
-            table = tuple(part.strip(" \"'") for part in name.split("."))
+            table = _parts(header[2])
             if header[1] == "[[":
-                n_of_array[name] = n_of_array.get(name, -1) + 1
-                table = (*table, n_of_array[name])
+                n_of_array[table] = n_of_array.get(table, -1) + 1
+                table = (*table, n_of_array[table])
             yield number, table
         elif key := _KEY.match(line):
-            yield number, (*table, *(part.strip("\"'") for part in key[1].split(".")))
+            yield number, (*table, *_parts(key[1]))
+
+
+def _parts(name: str) -> Place:
+    return tuple(part.strip("\"'") for part in re.findall(_PART, name))
 
 
 def _shared(here: Place, wanted: Place) -> int:

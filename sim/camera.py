@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from edge.errors import CalibrationError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edge.toml_file import read_toml
 
 FloatArray = NDArray[np.float64]
+
+
+class _CameraTable(BaseModel):
+    """What of a camera file is the simulator's; the rest is the aircraft's."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    id: str
+    width_px: int
+    height_px: int
+    fx_px: float
+    fy_px: float
+    cx_px: float
+    cy_px: float
+    distortion: tuple[float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -40,24 +50,9 @@ class CameraModel:
         Raises:
             CalibrationError: The file is missing, is no TOML, or lacks a key.
         """
-        try:
-            table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-            k1, k2, p1, p2, k3 = (float(v) for v in table["distortion"])
-            return cls(
-                str(table["id"]),
-                int(table["width_px"]),
-                int(table["height_px"]),
-                float(table["fx_px"]),
-                float(table["fy_px"]),
-                float(table["cx_px"]),
-                float(table["cy_px"]),
-                (k1, k2, p1, p2, k3),
-            )
-        except (OSError, KeyError, ValueError) as error:
-            raise CalibrationError(
-                f"{path} is no usable camera file ({error}); "
-                "compare it with calibration/cameras/sim-720p.toml"
-            ) from error
+        advice = "compare it with calibration/cameras/sim-720p.toml"
+        table = read_toml(path, CalibrationError, advice).into(_CameraTable)
+        return cls(**table.model_dump())
 
     def scaled(self, factor: float) -> CameraModel:
         """Return the same lens on a sensor with `factor` times the pixels along each side."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
@@ -11,12 +10,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from edge.errors import ScenarioError
+from edge.toml_file import law_broken, read_toml
 from sim.camera import CameraModel
 from sim.camera_shutter import Shutter
 from sim.faults.timeline import Fault, FaultKind, Timeline
@@ -30,11 +29,6 @@ from sim.world.families import FAMILIES
 from sim.world.layout import HALF_M
 from sim.world.terrain import MOST_RELIEF_M
 from sim.world.violations import VIOLATIONS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SHIPPED = Path(__file__).resolve().parent / "scenarios"
 CALIBRATION = Path(__file__).resolve().parents[1] / "calibration"
@@ -194,6 +188,14 @@ class Scenario(_Table):
         self.faults()
         return self
 
+    @model_validator(mode="after")
+    def _noise_is_known(self) -> Scenario:
+        try:
+            self.knobs()
+        except ValueError as error:
+            raise law_broken(("noise",), str(error)) from error
+        return self
+
     def faults(self) -> Timeline:
         """Return what goes wrong, and when."""
         return Timeline(tuple(table.fault() for table in self.fault))
@@ -241,29 +243,11 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     """Read a scenario, by the name of a shipped one or by its path.
 
     Raises:
-        ScenarioError: It is missing, is no TOML, or says what cannot be; the message names the key.
+        ScenarioError: It is missing, is no TOML, or says what cannot be; the message names line and
+            key.
     """
     path = Path(name_or_path)
     if not path.suffix:
         path = SHIPPED / f"{name_or_path}.toml"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
-        raise ScenarioError(
-            f"cannot read scenario {path}: {error.strerror}; shipped are: {known}"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{path} is no TOML: {error}") from error
-    try:
-        scenario = Scenario.model_validate(table)
-        scenario.knobs()
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ScenarioError(
-            f"{path}: key {key!r}: {first['msg']} (value {first['input']!r})"
-        ) from error
-    except ValueError as error:
-        raise ScenarioError(f"{path}: key 'noise': {error}") from error
-    return scenario
+    known = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
+    return read_toml(path, ScenarioError, f"shipped are: {known}").into(Scenario)

@@ -45,6 +45,8 @@ HOMES = {
     "pycocotools": {"sim"},
     "torch": {"models"},
     "sqlite3": {"edge/report", "edge/desk"},
+    "tomllib": {"edge/toml_file.py"},
+    "tomli": {"edge/toml_file.py"},
     "typer": {"edge/cli"},
     "rich": {"edge/cli", "sim", "models"},
     "pydantic": {

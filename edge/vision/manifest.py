@@ -5,10 +5,8 @@ A tensor value is `((pixel - mean) / std) * scale`, with `mean` and `std` in the
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -23,11 +21,7 @@ from pydantic import (
 )
 
 from edge.errors import ModelError, ModelHashError, ModelManifestError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edge.toml_file import read_toml
 
 MANIFEST_NAME = "model.toml"
 FORMAT = 1
@@ -159,20 +153,12 @@ def read_manifest(folder: Path) -> ModelManifest:
     """Read `model.toml` in `folder`; the model file itself is not opened.
 
     Raises:
-        ModelManifestError: missing, not TOML, unknown key, impossible value.
+        ModelManifestError: missing, not TOML, unknown key, impossible value; each mistake on a
+            line of its own.
     """
     path = folder / MANIFEST_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = ManifestTable.model_validate(tomllib.loads(text))
-    except OSError as error:
-        raise ModelManifestError(
-            f"{path}: {error.strerror}; write one with `skywhistle model add FILE.onnx`"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelManifestError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        raise ModelManifestError(_sentence(path, text, error)) from error
+    advice = "write one with `skywhistle model add FILE.onnx`"
+    table = read_toml(path, ModelManifestError, advice).into(ManifestTable)
     return ModelManifest(folder=folder, **{name: getattr(table, name) for name in _KEYS})
 
 
@@ -238,35 +224,6 @@ def first_fault(error: ValidationError) -> str:
 
 
 _KEYS = tuple(ManifestTable.model_fields)
-
-
-def _sentence(path: Path, text: str, error: ValidationError) -> str:
-    """Say file, line, key, value and the nearest known key of the first thing that is wrong."""
-    # A mistyped key is both unknown and missing: the first of these says what to do.
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"]]
-    key = next((part for part in reversed(location) if not part.isdigit()), "")
-    where = f"{path}, line {line}" if (line := _line_of(text, key)) else str(path)
-    name = ".".join(location)
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _known_keys(location[:-1]), 1, 0.5)
-        return f"{where}: unknown key {name}" + (f"; did you mean {near[0]}?" if near else "")
-    return f"{where}: {first_fault(error)}"
-
-
-def _known_keys(tables: list[str]) -> list[str]:
-    known: type[BaseModel] = ManifestTable
-    for table in tables:
-        annotation = known.model_fields[table].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            known = annotation
-    return list(known.model_fields)
-
-
-def _line_of(text: str, key: str) -> int | None:
-    pattern = re.compile(rf"^\s*\[?{re.escape(key)}\b")
-    lines = enumerate(text.splitlines(), start=1)
-    return next((number for number, line in lines if pattern.match(line)), None)
 
 
 def _toml_key(key: str) -> str:

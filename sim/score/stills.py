@@ -9,7 +9,6 @@ the camera was is not known: it is looked at in tiles where the config asks for 
 from __future__ import annotations
 
 import csv
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,15 +22,11 @@ from edge.config import CameraConfig, PatrolConfig
 from edge.errors import ConfigError
 from edge.records import CLASS_NUMBERS, Detection, ImageArray
 from edge.settings import read_settings
+from edge.toml_file import line_of, read_toml
 from edge.vision.detector import OnnxDetector
 from edge.vision.manifest import read_manifest
 from edge.vision.tiles import TileGrid, detect_in_tiles
 from sim.score.pictures import PICTURE_WH_PX, SEEN, Cut
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # Which classes a tag stands for; any of them counts.  An empty list: nothing to report.
 DEFAULT_TAGS: dict[str, tuple[str, ...]] = {
@@ -160,17 +155,16 @@ def read_tags(path: Path | None) -> dict[str, tuple[str, ...]]:
     """
     if path is None:
         return dict(DEFAULT_TAGS)
-    try:
-        table = tomllib.loads(path.read_text("utf-8")).get("tags")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    file = read_toml(path, ConfigError, "give a TOML file with a table [tags]")
+    table = file.table.get("tags")
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: has no table [tags]; write one, such as site = ['open_pit']")
     for tag, labels in table.items():
         if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels):
-            raise ConfigError(f"{path}: {tag}: wants a list of class names, got {labels!r}")
+            line = line_of(file.text, ("tags", tag))
+            raise ConfigError(
+                f"{path}:{line}: tags.{tag}: wants a list of class names, got {labels!r}"
+            )
     return {tag: tuple(labels) for tag, labels in table.items()}
 
 

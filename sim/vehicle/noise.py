@@ -100,7 +100,7 @@ def knobs(preset: str, changes: dict[str, float | bool]) -> NoiseKnobs:
     """Return a preset with some knobs turned.
 
     Raises:
-        ValueError: The preset or a knob is not known, or a value is negative.
+        ValueError: The preset or a knob is not known, or a value is no number or negative.
     """
     if preset not in PRESETS:
         raise ValueError(f"noise preset must be one of {', '.join(PRESETS)}, got {preset!r}")
@@ -108,8 +108,8 @@ def knobs(preset: str, changes: dict[str, float | bool]) -> NoiseKnobs:
     for name, value in changes.items():
         if name not in known:
             raise ValueError(f"no noise knob {name!r}; there are {', '.join(sorted(known))}")
-        if value < 0:
-            raise ValueError(f"noise knob {name} must not be negative, got {value}")
+        if isinstance(value, str) or not value >= 0:  # NaN is refused, too
+            raise ValueError(f"noise knob {name} must be a number and not negative, got {value!r}")
     return replace(PRESETS[preset], **changes)  # type: ignore[arg-type]
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import csv
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.errors import ScenarioError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edge.toml_file import read_toml
 
 FORMAT = 1
 
@@ -51,10 +46,7 @@ def read_wire_flight(folder: Path) -> WireFlight:
         ScenarioError: Something is missing or is not what the format says.
     """
     path = folder / "flight.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ScenarioError(f"cannot read the flight {path}: {error}") from error
+    data = read_toml(path, ScenarioError, "a flight is a folder with flight.toml").table
     if data.get("format") != FORMAT:
         raise ScenarioError(
             f"{path}: format = {data.get('format')!r}, but only format {FORMAT} is understood"

@@ -9,11 +9,20 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.capture.recording import open_flight
-from edge.errors import CalibrationError, ConfigError, FlightError, SkywhistleError
+from edge.errors import (
+    CalibrationError,
+    ConfigError,
+    FlightError,
+    ModelManifestError,
+    ScenarioError,
+    SkywhistleError,
+)
 from edge.geo.camera import read_intrinsics
 from edge.geo.mount import read_mount
 from edge.settings import read_settings
 from edge.toml_file import line_of, read_toml
+from edge.vision.manifest import read_manifest
+from sim.scenario import load_scenario
 
 
 class Inner(BaseModel):
@@ -73,6 +82,9 @@ def test_the_line_of_a_key_is_that_of_its_own_table() -> None:
     assert line_of(text, ("a", "b", "name")) == 6
     assert line_of(text, ("rule", 1)) == line_of(text, ("rule", 1, "absent")) == 3
     assert line_of("name = 0\nsides = [1]\n", ("sides", 1)) == 2
+    quoted = """a = 1\n"open pit" = 2\n[x . "烟. 火"]\n'b.c' = 3\n"""
+    assert line_of(quoted, ("open pit",)) == 2
+    assert line_of(quoted, ("x", "烟. 火", "b.c")) == 4
 
 
 READERS: list[tuple[str, Callable[[Path], object], type[SkywhistleError]]] = [
@@ -80,6 +92,8 @@ READERS: list[tuple[str, Callable[[Path], object], type[SkywhistleError]]] = [
     ("camera.toml", read_intrinsics, CalibrationError),
     ("mount.toml", read_mount, CalibrationError),
     ("flight.toml", lambda path: open_flight(path.parent), FlightError),
+    ("model.toml", lambda path: read_manifest(path.parent), ModelManifestError),
+    ("scenario.toml", load_scenario, ScenarioError),
 ]
 
 

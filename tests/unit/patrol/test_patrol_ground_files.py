@@ -166,10 +166,11 @@ def test_the_shipped_codes_are_of_known_labels() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("structure = 101", "line 1: structure = 101 must be text"),
-        ('a = "1"\n\nb = ""', "line 3: b = '' must be text"),
+        ("structure = 101", r"codes\.toml:1: structure = 101: must be text"),
+        ('a = "1"\n\nb = ""', r"codes\.toml:3: b = '': must be text"),
         ('a = "123456789"', "1 to 8 characters"),
-        ('[structure]\ncode = "1"', "line 1: structure"),
+        ('[structure]\ncode = "1"', r"codes\.toml:1: structure"),
+        ("a = '1'\n'open pit. deep' = 2", r"codes\.toml:2: open pit\. deep = 2: must be text"),
         ("structure 0101", "not TOML"),
     ],
 )

@@ -150,5 +150,5 @@ def test_a_camera_file_that_lacks_a_key_is_refused(tmp_path: Path) -> None:
     """The message names the file."""
     path = tmp_path / "bad.toml"
     path.write_text('id = "x"\n', encoding="utf-8")
-    with pytest.raises(CalibrationError, match=r"bad\.toml"):
+    with pytest.raises(CalibrationError, match=r"bad\.toml:1: width_px: is missing"):
         CameraModel.load(path)

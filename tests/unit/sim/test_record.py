@@ -163,4 +163,4 @@ def test_an_impossible_scenario_is_refused_by_name(tmp_path: Path, change: str, 
     at_fault = named.split("=", maxsplit=1)[0].strip() if "preset" not in named else "hopeful"
     with pytest.raises(ScenarioError, match=at_fault) as caught:
         load_scenario(path)
-    assert "bad.toml" in str(caught.value)
+    assert "bad.toml:" in str(caught.value)

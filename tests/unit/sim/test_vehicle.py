@@ -109,10 +109,17 @@ def test_a_wander_keeps_its_spread_and_its_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "changes"), [("nice", {}), ("good", {"gnss": 1.0}), ("good", {"gnss_h_m": -1.0})]
+    ("preset", "changes"),
+    [
+        ("nice", {}),
+        ("good", {"gnss": 1.0}),
+        ("good", {"gnss_h_m": -1.0}),
+        ("good", {"gnss_h_m": "1"}),
+        ("good", {"gnss_h_m": float("nan")}),
+    ],
 )
 def test_impossible_noise_is_refused(preset: str, changes: dict[str, float | bool]) -> None:
-    """Unknown presets and knobs, and negative errors, are named."""
+    """Unknown presets and knobs, and errors that are negative or no number, are named."""
     with pytest.raises(ValueError, match=r"nice|gnss"):
         knobs(preset, changes)
 

@@ -71,7 +71,7 @@ def test_a_packet_with_a_wrong_checksum_does_not_decode() -> None:
         ("[telemetry]", "[other]", r"no \[telemetry\]"),
         ("telemetry.tlog", "gone.tlog", "no such file"),
         ('video = "video.mp4"', "", "no video"),
-        ("format = 1", "format = ", "cannot read"),
+        ("format = 1", "format = ", "is not TOML"),
     ],
 )
 def test_a_flight_that_is_not_whole_says_what_is_missing(
