@@ -1,4 +1,4 @@
-"""Houses, flats, halls, bridges, trees and cars: the town before anything is wrong with it."""
+"""Houses, flats, halls and bridges: the town before anything is wrong with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.world.families import Family
-from sim.world.layout import BANK_M, HALF_M, Layout, Lot, River, Street
+from sim.world.layout import Layout, Lot, River, Street
 from sim.world.mesh import (
     Footprint,
     MeshBuilder,
@@ -16,25 +16,33 @@ from sim.world.mesh import (
     Skin,
     at_height,
     box,
-    car_template,
     gable_roof,
     hip_roof,
-    tree_template,
     walls,
 )
+from sim.world.roads import furnish_roads
+from sim.world.roofs import dormers, hall_roof, membrane, ridge_cap
 from sim.world.textures import Layer
 
 FLOOR_M = 3.1
-_CAR_RGB = (
-    (0.93, 0.93, 0.93),
-    (0.9, 0.9, 0.92),
-    (0.1, 0.1, 0.11),
-    (0.55, 0.57, 0.6),
-    (0.35, 0.37, 0.4),
-    (0.6, 0.1, 0.1),
-    (0.13, 0.22, 0.42),
-    (0.8, 0.76, 0.66),
-)
+
+
+_PITCHED_RGB = ((150, 70, 52), (96, 108, 124), (112, 136, 122), (188, 106, 76))  # anywhere
+
+
+@dataclass(frozen=True)
+class Named:
+    """Furniture that looks like something to be found, so that the truth names it.
+
+    Attributes:
+        cause: Of false alarms, a distractor's name.
+        outline_m: Shape (N, 2), east north.
+        points_m: Shape (K, 3), samples of its surface.
+    """
+
+    cause: str
+    outline_m: NDArray[np.float64]
+    points_m: NDArray[np.float64]
 
 
 @dataclass
@@ -47,6 +55,8 @@ class Site:
     mesh: MeshBuilder = field(default_factory=MeshBuilder)
     taken: list[tuple[float, float, float]] = field(default_factory=list)  # east, north, radius
     flat_roofs: list[tuple[Footprint, float]] = field(default_factory=list)  # and how high
+    fronts: list[tuple[Footprint, float]] = field(default_factory=list)  # walls for signs
+    named: list[Named] = field(default_factory=list)  # furniture that the truth must name
     _discs: NDArray[np.float64] = field(default_factory=lambda: np.zeros((256, 3)), repr=False)
     _n_discs: int = 0
 
@@ -94,11 +104,7 @@ def _tint(rng: np.random.Generator, choices: tuple[tuple[int, int, int], ...]) -
 
 def _flat_top(site: Site, foot: Footprint, high_m: float, wall: Skin) -> None:
     rng = site.rng
-    roof = Skin(
-        Layer.FLAT_ROOF,
-        _tint(rng, ((176, 174, 168), (150, 148, 144), (196, 190, 180), (132, 140, 136))),
-        8.0,
-    )
+    roof = membrane(rng)
     site.mesh.metric_quad(at_height(foot.corners(), high_m), roof.tile_m, roof.layer, roof.rgb)
     inner = Footprint(
         foot.east_m, foot.north_m, foot.length_m - 0.5, foot.width_m - 0.5, foot.turn_rad
@@ -164,10 +170,15 @@ def _house(site: Site, lot: Lot) -> None:
     walls(site.mesh, body.corners(), (0.0, high), wall)
     site.take(body, 0.8)
     style = rng.random()
-    roof = Skin(Layer.TILE_ROOF, _tint(rng, family.roof_rgb), 4.6)
+    roof = Skin(Layer.TILE_ROOF, _tint(rng, (*family.roof_rgb * 2, *_PITCHED_RGB)), 4.6)
     plain = Skin(Layer.PLAIN, wall.rgb, 4.0)
     if style < 0.45:
-        gable_roof(site.mesh, body, (high, high + wide * rng.uniform(0.22, 0.36)), roof, plain)
+        heights = (high, high + wide * float(rng.uniform(0.22, 0.36)))
+        gable_roof(site.mesh, body, heights, roof, plain)
+        if rng.random() < 0.4:
+            dormers(rng, site.mesh, body, heights, roof)
+        if rng.random() < 0.5:
+            ridge_cap(site.mesh, body, heights, roof.rgb)
     elif style < 0.7:
         hip_roof(site.mesh, body, (high, high + wide * rng.uniform(0.2, 0.3)), roof)
     else:
@@ -187,13 +198,18 @@ def _block(site: Site, lot: Lot) -> None:
     high = floors * FLOOR_M
     tint = _tint(rng, site.family.wall_rgb)
     walls(site.mesh, body.corners(), (0.0, high), Skin(Layer.FACADE, tint, 2 * FLOOR_M))
+    site.take(body, 0.8)
+    site.fronts.append((body, high))
+    if rng.random() < 0.14 and body.length_m > body.width_m:
+        roof = Skin(Layer.TILE_ROOF, _tint(rng, (*site.family.roof_rgb, *_PITCHED_RGB)), 4.6)
+        hip_roof(site.mesh, body, (high, high + body.width_m * float(rng.uniform(0.2, 0.3))), roof)
+        return
     _flat_top(site, body, high, Skin(Layer.PLAIN, tint, 4.0))
     roof_clutter(site, body, high)
-    site.take(body, 0.8)
 
 
 def _hall(site: Site, lot: Lot) -> None:
-    """Raise a permitted workshop: large and grey, which sets it apart from a colour-steel shed."""
+    """Raise a permitted workshop: its size sets it apart from a shed, not the sheet it wears."""
     rng, foot = site.rng, lot.foot
     long, wide = (
         max(12.0, foot.length_m - rng.uniform(5, 10)),
@@ -204,27 +220,22 @@ def _hall(site: Site, lot: Lot) -> None:
         long, wide, turn = wide, long, np.pi / 2
     body = Footprint(foot.east_m, foot.north_m, long, wide, turn)
     high = float(rng.uniform(5.0, 8.5))
-    tint = _tint(rng, ((146, 148, 146), (120, 124, 126), (130, 116, 104), (104, 112, 108)))
     wall = Skin(Layer.PLAIN, _tint(rng, site.family.wall_rgb), 5.0)
     walls(site.mesh, body.corners(), (0.0, high), wall)
-    gable_roof(site.mesh, body, (high, high + wide * 0.09), Skin(Layer.RIBBED, tint, 9.0), wall)
-    light = Skin(Layer.PLAIN, (0.8, 0.84, 0.82), 4.0)
-    for along in np.arange(-long / 2 + 4, long / 2 - 3, 7.5):  # roof lights beside the ridge
-        east, north = body.place(np.array([[along, 0.0]]))[0]
-        box(
-            site.mesh,
-            Footprint(east, north, 1.1, wide * 0.3, turn),
-            (high, high + wide * 0.09 + 0.12),
-            light,
-            light,
-        )
+    if rng.random() < 0.16:
+        _flat_top(site, body, high, wall)
+        roof_clutter(site, body, high)
+    else:
+        hall_roof(rng, site.mesh, body, high, wall)
+    site.fronts.append((body, high))
     site.take(body, 1.0)
 
 
 def _bridge(site: Site, street: Street, river: River) -> None:
     middle = float(river.centre_m(street.at_m))
     half = river.width_m / 2 + 4.5
-    asphalt = tuple(c / 255 * 1.12 for c in site.family.asphalt_rgb)
+    paved = (190, 185, 174) if street.surface == "concrete" else site.family.asphalt_rgb
+    asphalt = tuple(c / 255 * 1.12 for c in paved)
     deck = Skin(Layer.PLAIN, (asphalt[0], asphalt[1], asphalt[2]), 6.0)
     rail = Skin(Layer.PLAIN, (0.8, 0.79, 0.76), 4.0)
     box(
@@ -235,9 +246,13 @@ def _bridge(site: Site, street: Street, river: River) -> None:
         deck,
     )
     white = Skin(Layer.PLAIN, (0.92, 0.91, 0.87), 4.0)
-    for east in np.arange(middle - half + 1.0, middle + half - 3.0, 7.0):
-        dash = Footprint(float(east) + 1.5, street.at_m, 3.0, 0.2)
-        box(site.mesh, dash, (0.05, 0.09), white, white)
+    quarter = street.width_m / 4
+    for line in (-quarter, quarter) if street.is_dual else (0.0,):
+        for east in np.arange(middle - half + 1.0, middle + half - 3.0, 7.0):
+            dash = Footprint(float(east) + 1.5, street.at_m + line, 3.0, 0.2)
+            box(site.mesh, dash, (0.05, 0.09), white, white)
+    if street.is_dual:
+        box(site.mesh, Footprint(middle, street.at_m, 2 * half, 0.6), (0.05, 0.9), rail, rail)
     for side in (-1, 1):
         edge = street.at_m + side * (street.width_m / 2 - 0.1)
         box(site.mesh, Footprint(middle, edge, 2 * half, 0.18), (0.05, 0.09), white, white)
@@ -255,104 +270,4 @@ def build_town(site: Site) -> None:
     for street in site.layout.streets:
         if street.has_bridge:
             _bridge(site, street, site.layout.river)
-
-
-def _tree_wishes(site: Site) -> NDArray[np.float64]:
-    """Return where trees would like to stand, shape (N, 3): east, north, crown radius."""
-    rng, wishes = site.rng, []
-    n_loose = int(site.family.trees_per_ha * (2 * HALF_M / 100) ** 2 * 1.6)
-    wishes.append(
-        np.column_stack(
-            [rng.uniform(-HALF_M, HALF_M, (n_loose, 2)), rng.uniform(1.2, 3.2, n_loose)]
-        )
-    )
-    for street in site.layout.streets:
-        along = np.arange(-HALF_M, HALF_M, rng.uniform(8, 13)) + rng.uniform(-1, 1)
-        for side in (-1, 1):
-            if rng.random() < 0.35:
-                continue
-            across = np.full(len(along), street.at_m + side * (street.width_m / 2 + 1.4))
-            pair = [along, across] if street.along_east else [across, along]
-            wishes.append(np.column_stack([*pair, rng.uniform(1.3, 2.4, len(along))]))
-    river = site.layout.river
-    north = rng.uniform(-HALF_M, HALF_M, 150)
-    out = (river.width_m / 2 + rng.uniform(2.6, BANK_M, 150)) * rng.choice([-1, 1], 150)
-    wishes.append(np.column_stack([river.centre_m(north) + out, north, rng.uniform(1.0, 2.4, 150)]))
-    for lot in site.layout.lots:
-        if lot.kind == "park":
-            n_trees = int(lot.foot.length_m * lot.foot.width_m / 24)
-            local = rng.uniform(-0.47, 0.47, (n_trees, 2)) * [lot.foot.length_m, lot.foot.width_m]
-            wishes.append(np.column_stack([lot.foot.place(local), rng.uniform(1.2, 3.6, n_trees)]))
-    return np.concatenate(wishes)
-
-
-def _on_road(layout: Layout, east_m: float, north_m: float, margin_m: float) -> bool:
-    for street in layout.streets:
-        across = north_m if street.along_east else east_m
-        if abs(across - street.at_m) < street.width_m / 2 + margin_m:
-            return True
-    return float(layout.river.distance_m(np.array(east_m), np.array(north_m))) < 2.2
-
-
-def plant(site: Site) -> None:
-    """Plant trees and shrubs where nothing else stands."""
-    rng = site.rng
-    spots = []
-    for east, north, radius in _tree_wishes(site):
-        if site.is_free(east, north, radius * 0.85) and not _on_road(site.layout, east, north, 0.9):
-            site.taken.append((east, north, radius * 0.6))
-            tall = radius * rng.uniform(1.7, 2.6)
-            spots.append((east, north, 0.0, rng.uniform(0, 6.28), radius, tall))
-    placed = np.array(spots).reshape(-1, 6)
-    kinds = rng.integers(0, 4, len(placed))
-    base = np.array(site.family.grass_rgb) / 255
-    leaf = np.array([0.62, 0.78, 0.46]) * 0.6 + base * 0.5
-    for kind in range(4):
-        chosen = placed[kinds == kind]
-        tints = (
-            leaf
-            * rng.uniform(0.72, 1.2, (len(chosen), 1))
-            * rng.uniform(0.86, 1.14, (len(chosen), 3))
-        )
-        tree_template(rng).place(site.mesh, chosen, tints)
-
-
-def park_cars(site: Site) -> None:
-    """Put cars on the streets and in the car parks."""
-    rng, spots = site.rng, []
-    for street in site.layout.streets:
-        for along in np.arange(-HALF_M, HALF_M, 6.4):
-            draw = rng.random()
-            if draw > 0.3:
-                continue
-            lane = street.width_m / 2 - 1.15 if draw < 0.2 else street.width_m / 4
-            side = rng.choice([-1, 1])
-            across, at = street.at_m + side * lane, along + rng.uniform(-1, 1)
-            turn = (
-                (0.0 if side < 0 else np.pi)
-                if street.along_east
-                else (np.pi / 2 if side > 0 else -np.pi / 2)
-            )
-            spots.append((at, across, turn) if street.along_east else (across, at, turn))
-    for lot in site.layout.lots:
-        if lot.kind == "parking":
-            for east in np.arange(-lot.foot.length_m / 2 + 2.3, lot.foot.length_m / 2 - 2, 2.6):
-                for sign in (-1, 1):
-                    if rng.random() < 0.65:
-                        at = lot.foot.place(
-                            np.array([[east, sign * (lot.foot.width_m * 0.45 - 2.5)]])
-                        )[0]
-                        spots.append((at[0], at[1], np.pi / 2 * sign))
-    clear = [s for s in spots if site.is_free(s[0], s[1], 0.6) and _dry(site, s[0], s[1])]
-    table = np.array(clear).reshape(-1, 3)
-    n_cars = len(table)
-    jitter = rng.normal(0, 0.02, n_cars)
-    full = np.column_stack(
-        [table[:, :2], np.zeros(n_cars), table[:, 2] + jitter, np.ones((n_cars, 2))]
-    )
-    tints = np.array(_CAR_RGB)[rng.integers(0, len(_CAR_RGB), n_cars)]
-    car_template().place(site.mesh, full, tints)
-
-
-def _dry(site: Site, east_m: float, north_m: float) -> bool:
-    return float(site.layout.river.distance_m(np.array(east_m), np.array(north_m))) > BANK_M + 1
+    furnish_roads(site.rng, site.mesh, site.layout)

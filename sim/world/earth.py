@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sim.world.finds import Finds, FloatArray
 from sim.world.ground import GROUND_PX, PX_PER_M, pixels
-from sim.world.mesh import Footprint, Skin
-from sim.world.textures import fractal
+from sim.world.mesh import Footprint, MeshBuilder, Rgb, Skin
+from sim.world.textures import Layer, fractal
 
 Tones = tuple[tuple[int, int, int], tuple[int, int, int]]  # moist and dry, or low and high
 
@@ -176,6 +176,80 @@ def heap(
     quads = np.stack([grid[:-1], grid[1:], nxt[1:], nxt[:-1]], axis=2).reshape(-1, 4, 3)
     finds.site.mesh.quads(quads, quads[..., :2] / skin.tile_m, skin.layer, skin.rgb)
     return outline, np.concatenate([grid[0, :1], *grid[2::2], grid[-1]]).reshape(-1, 3)
+
+
+def mesa(
+    finds: Finds, foot: Footprint, high_m: float, skin: Skin, overgrown: float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Pile earth into a dome or a flat-topped hill, with a ramp that lorries have driven up.
+
+    Args:
+        finds: Where to.
+        foot: The rectangle it fills.
+        high_m: Of its top.
+        skin: Of the bare earth.
+        overgrown: The share of it that weeds have taken, 0 to 1.
+
+    Returns:
+        Its outline (N, 2) and surface samples (K, 3).
+    """
+    rng, rings, spokes = finds.site.rng, 11, 40
+    outline = lumpy_outline(rng, foot, 0.07)
+    fine = np.linspace(0, 1, 40, endpoint=False) * len(outline)
+    east, north = (np.interp(fine, np.arange(29), np.append(c, c[0])) for c in outline.T)
+    edge, share = np.column_stack([east, north]), np.linspace(0, 1, rings)[:, None]
+    middle = foot.place(rng.uniform(-0.06, 0.06, (1, 2)) * [foot.length_m, foot.width_m])[0]
+    plane = middle + share[..., None] * (edge - middle)
+    turn = np.linspace(0, 2 * np.pi, spokes, endpoint=False)[None]
+    phase, slope = rng.uniform(0, 6.28, 4), float(rng.uniform(0.3, 0.95))  # share that slopes
+    lumps = np.sin(3 * turn + phase[0] + 5 * share) + np.sin(5 * turn + phase[1] - 7 * share)
+    rise = np.clip((1 - share) / slope, 0, 1)
+    up = high_m * np.sin(rise * np.pi / 2) ** float(rng.uniform(0.8, 1.4)) * (1 + 0.05 * lumps)
+    ramp = np.abs((turn - phase[2] + np.pi) % (2 * np.pi) - np.pi) < rng.uniform(0.16, 0.3)
+    up = np.where(ramp, high_m * (1 - share) ** 0.9, up)
+    up *= 1 + rng.normal(0, 0.025, (rings, spokes))
+    up[0], up[-1] = up[0].mean(), -0.05
+    grid = np.concatenate([plane, up[..., None]], axis=2)
+    weeds = np.sin(2 * turn + phase[3] + 4 * share) + 0.5 * lumps + rng.normal(0, 0.5, up.shape)
+    level = np.quantile(weeds, 1 - overgrown) if overgrown > 0 else np.inf
+    zone = np.where(ramp, 2, np.where(weeds > level, 3, (lumps > 0).astype(int)))
+    _paint_zones(finds.site.mesh, grid, zone[:-1], (skin, finds.site.family.grass_rgb))
+    return edge, np.concatenate([grid[0, :1], *grid[2::2], grid[-1]]).reshape(-1, 3)
+
+
+def _paint_zones(
+    mesh: MeshBuilder, grid: FloatArray, zone: NDArray[np.integer],
+    wears: tuple[Skin, tuple[int, int, int]],
+) -> None:  # fmt: skip
+    """Cover a round grid: 0 and 1 are two shades of earth, 2 trodden pale, 3 overgrown."""
+    skin, green = wears
+    nxt = np.roll(grid, -1, axis=1)
+    quads = np.stack([grid[:-1], grid[1:], nxt[1:], nxt[:-1]], axis=2)
+    leaf = (green[0] / 255 * 1.1, green[1] / 255 * 1.25, green[2] / 255 * 1.0)
+    for number, gain in enumerate((1.0, 0.9, 1.16, 1.0)):
+        part = quads[zone == number]
+        tint: Rgb = leaf if number == 3 else (
+            min(skin.rgb[0] * gain, 1.0), min(skin.rgb[1] * gain, 1.0), min(skin.rgb[2] * gain, 1.0)
+        )  # fmt: skip
+        layer = Layer.LEAVES if number == 3 else skin.layer
+        if len(part):
+            mesh.quads(part, part[..., :2] / skin.tile_m, layer, tint)
+
+
+def tread_road(patch: Patch, line_m: FloatArray, wide_m: float, strength: float = 0.6) -> None:
+    """Tread a haul road along a line, shape (N, 2): pale and hard, with darker ruts."""
+    road, ruts = patch.canvas(), patch.canvas()
+    along = np.gradient(line_m, axis=0)
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+    cv2.polylines(road, [patch.local(line_m)], False, 1.0, max(2, int(wide_m * PX_PER_M)))
+    for side in (-1.0, 1.0):
+        points = patch.local(line_m + side * across * wide_m * 0.27)
+        cv2.polylines(ruts, [points], False, 1.0, 5, cv2.LINE_AA)
+    soft = cv2.GaussianBlur(road, (0, 0), 3.0)
+    ragged = np.clip((soft - 0.5 + 0.14 * patch.noise) * 4 + 0.5, 0, 1)
+    patch.mix(np.array([208, 190, 166]), strength * ragged)
+    patch.mix(np.array([96, 78, 64]), 0.4 * cv2.GaussianBlur(ruts, (0, 0), 1.5))
 
 
 def blanket(finds: Finds, foot: Footprint, up_m: FloatArray, skin: Skin) -> FloatArray:

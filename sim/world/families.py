@@ -18,6 +18,8 @@ _YARDS: dict[str, float] = {
     "gravel": 1.6,
     "grass": 1.4,
 }
+_ROADS: dict[str, float] = {"asphalt": 5.0, "concrete": 1.2}
+_COUNTRY_ROADS: dict[str, float] = {"asphalt": 2.0, "concrete": 2.0, "earth": 1.6}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Family:
     canal: float = 0.3  # how often the river is a straight canal with walled banks
     ponds: float = 0.04  # share of the lots that hold a pond
     look: str = "common"  # which patterns its roofs and walls wear
+    season: str = "summer"
+    dual: float = 0.34  # how often one of its streets is a dual carriageway
+    roads: dict[str, float] = field(default_factory=lambda: dict(_ROADS))  # surface -> weight
 
 
 _GREYS: tuple[Rgb, ...] = ((168, 165, 160), (190, 186, 178), (140, 138, 136))
@@ -102,6 +107,8 @@ FAMILIES = {
             (118, 116, 112),
             (84, 104, 86),
             46,
+            dual=0.0,
+            roads=_COUNTRY_ROADS,
         ),
         Family(
             "suburb",
@@ -176,6 +183,7 @@ FAMILIES = {
             0.8,
             0.1,
             "pantile",
+            roads=_COUNTRY_ROADS,
         ),
     )
 }
@@ -189,7 +197,18 @@ _SEASONS: dict[str, tuple[float, Rgb, tuple[float, float]]] = {
     "winter": (0.12, (134, 124, 98), (0.4, 0.8)),
 }
 _SOILS: tuple[Rgb, ...] = ((170, 106, 80), (140, 128, 112), (98, 80, 64), (182, 154, 112))
-_WATERS: tuple[Rgb, ...] = ((48, 92, 70), (122, 108, 80), (40, 58, 70), (90, 112, 114))
+_WATERS: tuple[Rgb, ...] = (
+    (48, 92, 70),
+    (122, 108, 80),
+    (40, 58, 70),
+    (90, 112, 114),
+    (150, 128, 98),  # in flood, full of silt
+    (176, 160, 132),
+    (112, 142, 124),  # milky green, of glaciers and quarries
+    (30, 44, 46),  # dark harbour water
+)
+_PALE_ROADS: tuple[Rgb, ...] = ((178, 174, 166), (192, 186, 174), (170, 158, 138))
+_PALE_SHARE = 0.34  # of the districts: concrete roads, or gravel tracks
 
 
 def _towards(rgb: Rgb, other: Rgb, share: float) -> Rgb:
@@ -209,12 +228,17 @@ def in_season(rng: np.random.Generator, family: Family) -> Family:
     _, turned, reach = _SEASONS[name]
     soil = _SOILS[int(rng.integers(len(_SOILS)))]
     water = _WATERS[int(rng.integers(len(_WATERS)))]
+    asphalt = _scaled(family.asphalt_rgb, float(rng.uniform(0.72, 1.45)))
+    if rng.random() < _PALE_SHARE:
+        pale = _PALE_ROADS[int(rng.integers(len(_PALE_ROADS)))]
+        asphalt = _scaled(pale, float(rng.uniform(0.85, 1.08)))
     return replace(
         family,
+        season=name,
         grass_rgb=_towards(family.grass_rgb, turned, float(rng.uniform(*reach))),
         soil_rgb=_towards(family.soil_rgb, soil, float(rng.uniform(0, 0.8))),
-        water_rgb=_towards(family.water_rgb, water, float(rng.uniform(0, 0.7))),
-        asphalt_rgb=_scaled(family.asphalt_rgb, float(rng.uniform(0.72, 1.45))),
+        water_rgb=_towards(family.water_rgb, water, float(rng.uniform(0, 0.95))),
+        asphalt_rgb=asphalt,
         paving_rgb=_scaled(family.paving_rgb, float(rng.uniform(0.82, 1.1))),
         trees_per_ha=family.trees_per_ha * float(rng.uniform(0.6, 1.5)),
     )

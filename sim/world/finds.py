@@ -61,6 +61,8 @@ class Smoke:
     n_puffs: int = 90
     density: float = 0.5  # opacity of a fresh puff
     spread: float = 0.62  # how far puffs stray from the axis, in radii
+    front_m: tuple[float, float] = (0.0, 0.0)  # half of the line on the ground that it rises from
+    seen_share: float = 0.55  # of a puff's life, after which it is too thin to outline
 
     def puffs(self, time_s: float) -> FloatArray:
         """Return the puffs at a time, shape (n_puffs, 5): east, north, up, radius, opacity."""
@@ -68,7 +70,10 @@ class Smoke:
         phase = (np.arange(self.n_puffs) + rng.uniform(0, 1, self.n_puffs)) / self.n_puffs
         wobble = rng.normal(0, 1, (self.n_puffs, 3))
         share = (phase + time_s / self.life_s) % 1.0
-        return self.shape_at(share, wobble)
+        puffs = self.shape_at(share, wobble)
+        if self.front_m != (0.0, 0.0):
+            puffs[:, :2] += rng.uniform(-1, 1, (self.n_puffs, 1)) * np.array(self.front_m)
+        return puffs
 
     def shape_at(self, share: FloatArray, wobble: FloatArray) -> FloatArray:
         """Return puffs of a given share of their life, 0 to 1."""
@@ -85,17 +90,21 @@ class Smoke:
         up = self.base_m[2] + 0.4 + self.rise_mps * age * (1 - 0.3 * share)
         up += 0.3 * stray * wobble[:, 2]
         opacity = self.density * np.clip(share * 12, 0.3, 1) * (1 - share) ** 1.3
+        opacity = np.minimum(opacity, 0.96)
         return np.column_stack(
             [east + stray * wobble[:, 0], north + stray * wobble[:, 1], up, radius, opacity]
         )
 
     def core(self) -> FloatArray:
         """Return samples of the part that is dense enough to see, shape (K, 3)."""
-        share = np.linspace(0.02, 0.55, 13)
+        share = np.linspace(0.02, self.seen_share, 13)
         puffs = self.shape_at(share, np.zeros((13, 3)))
         around = np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -0.6)])
         points = puffs[:, None, :3] + around[None] * (puffs[:, 3] * 1.4)[:, None, None]
         points[..., 2] = np.maximum(points[..., 2], self.base_m[2])
+        if self.front_m != (0.0, 0.0):
+            end = np.array([0.9 * self.front_m[0], 0.9 * self.front_m[1], 0.0])
+            points = np.concatenate([points - end, points + end])
         return np.asarray(points.reshape(-1, 3))
 
 
@@ -108,6 +117,12 @@ class Finds:
     found: list[Find]
     smokes: list[Smoke]
     holes: list[FloatArray] = field(default_factory=list)  # outlines the ground is cut out of
+    corners: list[Footprint] = field(default_factory=list)  # of building sites, kept for a pit
+
+    def name_furniture(self) -> None:
+        """Record what the town's furniture holds that looks like something to be found."""
+        for thing in self.site.named:
+            self.add(("distractor", thing.cause), thing.outline_m, thing.points_m)
 
     def add(
         self,
@@ -263,11 +278,11 @@ def bank_spot(finds: Finds, length_m: float) -> tuple[float, float] | None:
     site = finds.site
     river, rng = site.layout.river, site.rng
     sign = 1.0 if river.flows_north else -1.0
-    bridges = [s.at_m for s in site.layout.streets if s.has_bridge]
-    for _ in range(120):
+    bridges = [(s.at_m, s.width_m / 2 + 4.0) for s in site.layout.streets if s.has_bridge]
+    for _ in range(300):
         north, side = float(rng.uniform(-HALF_M + 30, HALF_M - 30)), float(rng.choice([-1, 1]))
         steps = north + sign * np.linspace(-2, length_m + 2, max(4, int(length_m / 3)))
-        clear = all(abs(steps - at).min() > 9 for at in bridges)
+        clear = all(abs(steps - at).min() > reach for at, reach in bridges)
         easts = river.centre_m(steps) + side * river.width_m * 0.3
         spots = np.column_stack([easts, steps])
         if clear and np.abs(steps).max() < HALF_M - 8 and site.all_free(spots, 3.6):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sim.world.earth import EARTH_TONES, Tones, blanket, blots, heap, lay_patch, roll_tracks
+from sim.world.earth import EARTH_TONES, Tones, blanket, blots, heap, lay_patch, mesa, roll_tracks
 from sim.world.finds import Finds, FloatArray, free_plot, tint_of
 from sim.world.ground import pixels
+from sim.world.lorries import roller, tipper
 from sim.world.mesh import Footprint, Skin
-from sim.world.props import MACHINE_RGB, TIPPER_RGB, drum, roller, stand, strew, tipper
+from sim.world.props import MACHINE_RGB, TIPPER_RGB, drum, stand, strew
 from sim.world.sites import CLOSE_LOTS
 from sim.world.textures import Layer
+from sim.world.trees import SPECIES
 
 _DUMPS = ("yard", "park", "field", "yard", "site", "farm", "parking")
 _RUBBISH_RGB = np.array(
@@ -107,12 +109,12 @@ def _tyres(finds: Finds, points: FloatArray) -> None:
 
 
 def _rubble(finds: Finds, foot: Footprint) -> tuple[FloatArray, FloatArray]:
-    """Dump what a demolition leaves: brick, plaster, slabs, some timber."""
+    """Dump what a demolition leaves: brick, plaster, slabs, some timber, torn white plastic."""
     rng = finds.site.rng
-    grey = rng.random() < 0.5
-    dust = (172, 166, 156) if grey else (170, 142, 128)
+    grey = rng.random() < 0.4
+    dust = (172, 166, 156) if grey else (178, 146, 136)
     finds.ground.wash(foot.corners(1.0), dust, 0.55, 0.9)
-    tint = (215, 210, 202) if grey else (216, 186, 170)
+    tint = (215, 210, 202) if grey else (222, 190, 178)
     skin = Skin(Layer.SOIL, tint_of(tint, rng), float(rng.uniform(2.5, 4.0)))
     high = float(rng.uniform(0.5, min(2.8, foot.length_m * 0.26)))
     outline, points = heap(finds, foot, high, skin, float(rng.uniform(0.5, 1.0)))
@@ -121,7 +123,37 @@ def _rubble(finds: Finds, foot: Footprint) -> tuple[FloatArray, FloatArray]:
     around[:, :2] += rng.normal(0, 0.16 * foot.length_m, (len(points), 2))
     around[:, 2] = 0.0
     _pieces_on(finds, around, (0.1, 0.5), _RUBBLE_RGB)
+    if rng.random() < 0.6:
+        _plastic(finds, points)
+    if foot.length_m > 6 and rng.random() < 0.4:
+        _trees_about(finds, foot)
     return outline, points
+
+
+def _plastic(finds: Finds, points: FloatArray) -> None:
+    """Blow torn plastic, white mostly, over a heap."""
+    rng = finds.site.rng
+    for _ in range(int(rng.integers(3, 10))):
+        east, north, up = points[int(rng.integers(len(points)))]
+        size = float(rng.uniform(0.5, 1.7))
+        foot = Footprint(float(east), float(north), size, size * 0.6, float(rng.uniform(0, 3)))
+        lift = max(float(up), 0.0) + 0.1 + rng.uniform(0, 0.25, (4, 4))
+        tint = (0.96, 0.96, 0.97) if rng.random() < 0.8 else (0.5, 0.66, 0.85)
+        blanket(finds, foot, lift, Skin(Layer.CREASED, tint, 2.5))
+
+
+def _trees_about(finds: Finds, foot: Footprint) -> None:
+    """Let trees stand round a heap that was dumped among them."""
+    rng, site, spots = finds.site.rng, finds.site, []
+    for angle in rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))):
+        radius = float(rng.uniform(1.5, 2.8))
+        local = np.array([[np.cos(angle) * foot.length_m, np.sin(angle) * foot.width_m]])
+        east, north = foot.place(local * float(rng.uniform(0.56, 0.7)))[0]
+        spots.append((east, north, 0.0, rng.uniform(0, 6.28), radius, radius * 2.2))
+        site.taken.append((float(east), float(north), radius * 0.6))
+    leaf = np.array([0.36, 0.46, 0.26]) + np.array(site.family.grass_rgb) / 255 * 0.5
+    tints = leaf * rng.uniform(0.75, 1.15, (len(spots), 1))
+    SPECIES["round"].build(rng).place(site.mesh, np.array(spots), tints)
 
 
 _SPOIL_TONES: tuple[Tones, ...] = (
@@ -142,8 +174,13 @@ def _spoil(finds: Finds, foot: Footprint) -> tuple[FloatArray, FloatArray]:
     roll_tracks(patch, wide, 2, 0.25)
     skin = Skin(Layer.SOIL, tint_of(tones[int(rng.integers(2))], rng), float(rng.uniform(3, 6)))
     size = min(foot.length_m, foot.width_m)
-    high = size * float(rng.uniform(0.16, 0.34))
-    outline, points = heap(finds, foot, high, skin, float(rng.uniform(0.75, 1.35)))
+    if size > 8 or rng.random() < 0.25:  # rolled into a mound, with a way up it
+        high = float(np.clip(size * rng.uniform(0.16, 0.34), 1.2, 7.0))
+        grown = float(rng.uniform(0.1, 0.75)) if rng.random() < 0.45 else 0.0
+        outline, points = mesa(finds, foot, high, skin, grown)
+    else:
+        high = size * float(rng.uniform(0.16, 0.34))
+        outline, points = heap(finds, foot, high, skin, float(rng.uniform(0.75, 1.35)))
     if rng.random() < 0.4:  # weeds about one that has lain for a while
         green = finds.site.family.grass_rgb
         blots(patch, wide, 14, (0.3, 1.0), (green, 0.8))
@@ -163,10 +200,13 @@ def add_waste_pile(finds: Finds) -> None:
     """Dump rubbish, rubble or spoil."""
     rng = finds.site.rng
     kind = (_rubbish, _rubble, _spoil)[int(rng.choice(3, p=(0.42, 0.26, 0.32)))]
-    largest = 18.0 if kind is _spoil else 11.0
-    long = float(3.0 * (largest / 3.0) ** rng.random())
+    least, largest = (4.0, 30.0) if kind is _spoil else (3.0, 13.0)
+    long = float(least * (largest / least) ** rng.random())
     wide = max(2.4, long * float(rng.uniform(0.55, 1.0)))
     plot = free_plot(finds, _DUMPS, (long + 1.0, wide + 1.0), 0.7)
+    if plot is None and long > 9.0:  # half as large, where that fits
+        long, wide = long * 0.5, wide * 0.5
+        plot = free_plot(finds, _DUMPS, (long + 1.0, wide + 1.0), 0.7)
     if plot is None:  # a smaller one between houses
         long, wide = min(long, 4.0), min(wide, 3.4)
         plot = free_plot(finds, (*_DUMPS, *CLOSE_LOTS), (long + 1.0, wide + 1.0), 0.7)

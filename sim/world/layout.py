@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +13,10 @@ from sim.world.mesh import Footprint
 
 HALF_M = 192.0  # the district is a square, twice this long
 BANK_M = 7.0  # width of the bank on each side of the water
+WALK_M = 2.2  # of the pavement beside a street
+DUAL_M = (18.0, 28.0)  # range of the width of a dual carriageway
+MEDIAN_M = 3.0  # of its central reservation
+_VERGE_M = (6.5, 12.0)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,18 @@ class Street:
     at_m: float  # northing of an east-west street, easting of a north-south one
     width_m: float
     has_bridge: bool
+    surface: str = "asphalt"  # or concrete, or earth: an unpaved track
+    verge_m: float = 0.0  # land kept free beside it, to its north or its east
+
+    @property
+    def is_dual(self) -> bool:
+        """Whether a central reservation parts its carriageways."""
+        return self.width_m >= DUAL_M[0]
+
+    def place(self, local_m: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Turn metres along and across, shape (N, 2), into east north."""
+        spots = np.asarray(local_m, np.float64) + np.array([0.0, self.at_m])
+        return np.asarray(spots if self.along_east else spots[:, ::-1])
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,51 @@ def _streets(rng: np.random.Generator, family: Family, river: River) -> list[Str
     for i, at in enumerate(crossings):
         width = float(rng.uniform(*family.street_m))
         streets.append(Street(True, at, width, has_bridge=i % 3 == 1))
-    return streets
+    return _surfaced(rng, family, _widened(rng, family, river, streets))
+
+
+def _widened(
+    rng: np.random.Generator, family: Family, river: River, streets: list[Street]
+) -> list[Street]:
+    """Make one street a dual carriageway in so many of a family's districts."""
+    draw, width, verge = rng.random(), float(rng.uniform(*DUAL_M)), float(rng.uniform(*_VERGE_M))
+    reach = river.width_m / 2 + river.swing_m + BANK_M + 30
+    fit = [
+        i
+        for i, street in enumerate(streets)
+        if abs(street.at_m) < HALF_M - 60
+        and (street.has_bridge if street.along_east else abs(street.at_m - river.east_m) > reach)
+    ]
+    if draw >= family.dual or not fit:
+        return streets
+    chosen = fit[int(rng.integers(len(fit)))]
+    wide = replace(streets[chosen], width_m=width, verge_m=verge)
+    return [*streets[:chosen], wide, *streets[chosen + 1 :]]
+
+
+def _surfaced(rng: np.random.Generator, family: Family, streets: list[Street]) -> list[Street]:
+    """Lay each street in asphalt or concrete, or leave it as a track where no bridge needs it."""
+    weights = np.array(list(family.roads.values()))
+    drawn = rng.choice(list(family.roads), len(streets), p=weights / weights.sum())
+    return [
+        replace(street, surface="asphalt" if what == "earth" and street.has_bridge else str(what))
+        for street, what in zip(streets, drawn, strict=True)
+    ]
+
+
+def clear_spans(
+    street: Street, streets: tuple[Street, ...], margin_m: float
+) -> list[tuple[float, float]]:
+    """Return the stretches of a street between its junctions, from and to along it."""
+    edges = [-HALF_M]
+    for other in sorted(
+        (s for s in streets if s.along_east != street.along_east), key=lambda s: s.at_m
+    ):
+        half = other.width_m / 2 + margin_m
+        edges += [other.at_m - half, other.at_m + half]
+    edges.append(HALF_M)
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [(start, stop) for start, stop in pairs if stop - start > 1.0]
 
 
 def _split(
@@ -117,7 +177,9 @@ def _split(
 def _spans(streets: list[Street], along_east: bool) -> list[tuple[float, float]]:
     ordered = sorted((s for s in streets if s.along_east == along_east), key=lambda s: s.at_m)
     edges = [(-HALF_M, -HALF_M)]
-    edges += [(s.at_m - s.width_m / 2 - 2.2, s.at_m + s.width_m / 2 + 2.2) for s in ordered]
+    for street in ordered:
+        half = street.width_m / 2 + WALK_M
+        edges.append((street.at_m - half, street.at_m + half + street.verge_m))
     edges += [(HALF_M, HALF_M)]
     return [(a[1], b[0]) for a, b in pairwise(edges) if b[0] - a[1] > 9]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.world.ground import GROUND_PX, PX_PER_M, Ground, Material, Outline, pixels
-from sim.world.layout import BANK_M, HALF_M, Layout, Lot, Street
+from sim.world.layout import BANK_M, HALF_M, MEDIAN_M, Layout, Lot, Street, clear_spans
 
 _PAINT_RGB = np.array([214, 212, 202])
 _YELLOW_RGB = np.array([206, 168, 66])
@@ -32,6 +32,84 @@ def _strip(street: Street, along_m: float, across_m: float, size_m: tuple[float,
 def _junctions(street: Street, streets: tuple[Street, ...]) -> list[tuple[float, float]]:
     others = [s for s in streets if s.along_east != street.along_east]
     return [(s.at_m - s.width_m / 2 - 5, s.at_m + s.width_m / 2 + 5) for s in others]
+
+
+_CONCRETE_RGB = ((196, 190, 178), (178, 174, 166), (206, 200, 192), (184, 170, 150))
+_TRACK_RGB = ((156, 138, 112), (172, 150, 122), (168, 128, 104), (146, 138, 126))
+
+
+def _lay_surface(rng: np.random.Generator, ground: Ground, street: Street) -> None:
+    """Give a street a shade of its own: old or new asphalt, pale concrete, trodden earth."""
+    half = street.width_m / 2
+    spots = np.clip(pixels(_strip(street, -HALF_M, -half, (2 * HALF_M, 2 * half))), 0, GROUND_PX)
+    low, high = spots.min(axis=0), spots.max(axis=0)
+    window = (slice(low[1], high[1]), slice(low[0], high[0]))
+    bed = Material.GRAVEL if street.surface == "earth" else Material.ASPHALT
+    own = ground.material[window] == bed
+    if not own.any():
+        return
+    was = ground.rgb[window][own].astype(np.float32)
+    gain = np.full(3, rng.uniform(0.8, 1.22), np.float32)
+    if street.surface != "asphalt":
+        tones = _CONCRETE_RGB if street.surface == "concrete" else _TRACK_RGB
+        wanted = np.array(tones[int(rng.integers(4))]) * rng.uniform(0.92, 1.06)
+        gain = (wanted / was.mean(axis=0)).astype(np.float32)
+    ground.rgb[window][own] = np.clip(was * gain, 0, 255).astype(np.uint8)
+    if street.surface == "concrete":
+        step, tone = float(rng.uniform(4.0, 6.0)), (112, 108, 102)
+        for along in np.arange(-HALF_M, HALF_M, step):
+            ground.wash(_strip(street, float(along), -half, (0.12, 2 * half)), tone, 0.5, 0.06)
+
+
+def _wear_track(rng: np.random.Generator, ground: Ground, street: Street) -> None:
+    """Rut an unpaved street, and let grass stand between its ruts and puddles in them."""
+    half = street.width_m / 2
+    for across in (-half * 0.45, half * 0.45):
+        rut = _strip(street, -HALF_M, across - 0.4, (2 * HALF_M, 0.8))
+        ground.wash(rut, (108, 90, 72), float(rng.uniform(0.15, 0.4)), 0.3)
+    if rng.random() < 0.6:
+        middle = _strip(street, -HALF_M, -0.35, (2 * HALF_M, 0.7))
+        ground.wash(middle, (104, 112, 66), float(rng.uniform(0.2, 0.7)), 0.35)
+    for _ in range(int(rng.integers(4, 18))):
+        spot, across = float(rng.uniform(-HALF_M, HALF_M)), float(rng.choice([-0.45, 0.4])) * half
+        size = (float(rng.uniform(0.6, 3.0)), float(rng.uniform(0.4, 0.9)))
+        ground.wash(_strip(street, spot, across, size), (96, 88, 78), 0.7, 0.2)
+    for side in (-half, half - 0.6):
+        edge = _strip(street, -HALF_M, side, (2 * HALF_M, 0.6))
+        ground.wash(edge, (112, 112, 74), float(rng.uniform(0.3, 0.7)), 0.4)
+
+
+def _paint_dual(
+    rng: np.random.Generator, mask: NDArray[np.uint8], street: Street, others: tuple[Street, ...]
+) -> None:
+    """Paint a dual carriageway: edge lines, broken lines between lanes, arrows, stop lines."""
+    half, inner = street.width_m / 2, MEDIAN_M / 2 + 0.5
+    lanes = max(2, round((half - inner - 0.6) / 3.6))
+    lane_m = (half - inner - 0.6) / lanes
+    inner_tone = 100 if rng.random() < 0.4 else 200
+
+    def put(along: float, across: float, size_m: tuple[float, float], tone: int = 200) -> None:
+        cv2.fillPoly(mask, [pixels(_strip(street, along, across, size_m))], tone)
+
+    for start, stop in clear_spans(street, others, 5.0):
+        for side in (-1, 1):
+            put(start, side * inner - 0.08, (stop - start, 0.18), inner_tone)
+            put(start, side * (half - 0.5) - 0.08, (stop - start, 0.18))
+            for lane in range(1, lanes):
+                across = side * (inner + lane * lane_m) - 0.08
+                for along in np.arange(start, stop - 4.0, 10.0):
+                    put(float(along), across, (4.0, 0.17))
+            if stop - start < 40.0:
+                continue
+            tip = stop - 14.0 if side < 0 else start + 14.0
+            for lane in range(lanes):
+                across = side * (inner + (lane + 0.5) * lane_m)
+                put(min(tip, tip + side * 4.0), across - 0.12, (4.0, 0.24))
+                head = np.array(
+                    [[tip - 2 * side, across], [tip, across - 0.5], [tip, across + 0.5]]
+                )
+                cv2.fillPoly(mask, [pixels(street.place(head))], 200)
+            put(stop - 2.0 if side < 0 else start + 1.6, min(side * inner, side * half), (0.4, half - inner))  # fmt: skip  # noqa: E501
 
 
 def _wear_street(rng: np.random.Generator, ground: Ground, street: Street) -> None:
@@ -131,9 +209,15 @@ def mark_streets(rng: np.random.Generator, ground: Ground, layout: Layout) -> No
     for street in layout.streets:
         rows = _rows_of(street)
         before = ground.rgb[rows].copy()
-        _wear_street(rng, ground, street)
-        _kerbs(ground, street, layout.streets)
-        if rng.random() < 0.85:
+        _lay_surface(rng, ground, street)
+        if street.surface == "earth":
+            _wear_track(rng, ground, street)
+        else:
+            _wear_street(rng, ground, street)
+            _kerbs(ground, street, layout.streets)
+        if street.is_dual:
+            _paint_dual(rng, mask, street, layout.streets)
+        elif street.surface != "earth" and rng.random() < 0.85:
             _paint_lines(rng, mask, street, layout.streets)
         if street.along_east:  # the others keep clear of the river
             blocked = ground.material[rows] == Material.WATER

@@ -132,39 +132,62 @@ def box(
     mesh.metric_quad(at_height(corners, heights_m[1]), top.tile_m, top.layer, top.rgb)
 
 
+def gable_slopes(
+    foot: Footprint, heights_m: tuple[float, float], over_m: float = 0.35, hip_m: float = 0.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both slopes of a roof whose ridge runs along the length, shape (4, 3) each.
+
+    Args:
+        foot: Of the walls.
+        heights_m: Of the eaves and of the ridge.
+        over_m: How far the eaves hang over the walls.
+        hip_m: How far the ridge's ends lie inside the eaves; 0 for a gable.
+    """
+    eave = at_height(foot.corners(over_m), heights_m[0])
+    half = max(foot.length_m / 2 + over_m - hip_m, 0.2)
+    ridge = at_height(foot.place(np.array([[-half, 0.0], [half, 0.0]])), heights_m[1])
+    # Each slope's first edge runs along the eave, so ribs and tile courses run down the slope.
+    return (
+        np.stack([eave[0], eave[1], ridge[1], ridge[0]]),
+        np.stack([eave[2], eave[3], ridge[0], ridge[1]]),
+    )
+
+
+def _close_ends(
+    mesh: MeshBuilder, slopes: tuple[NDArray[np.float64], NDArray[np.float64]], skin: Skin
+) -> None:
+    """Fill the triangles at both ends of a roof: its gables, or its hips."""
+    for one, other in (slopes, slopes[::-1]):
+        end = np.stack([one[1], other[0], one[2], one[2]])
+        mesh.metric_quad(end, skin.tile_m, skin.layer, skin.rgb)
+
+
 def gable_roof(
     mesh: MeshBuilder, foot: Footprint, heights_m: tuple[float, float], roof: Skin, wall: Skin
 ) -> None:
     """Add a two-sided roof, ridge along the length, between eaves and ridge heights."""
-    eave = at_height(foot.corners(0.35), heights_m[0])
-    half = foot.length_m / 2 + 0.35
-    ridge = at_height(foot.place(np.array([[-half, 0.0], [half, 0.0]])), heights_m[1])
-    # Each slope's first edge runs along the eave, so ribs and tile courses run down the slope.
-    mesh.metric_quad(
-        np.stack([eave[0], eave[1], ridge[1], ridge[0]]), roof.tile_m, roof.layer, roof.rgb
-    )
-    mesh.metric_quad(
-        np.stack([eave[2], eave[3], ridge[0], ridge[1]]), roof.tile_m, roof.layer, roof.rgb
-    )
-    for low, right, top in ((eave[1], eave[2], ridge[1]), (eave[3], eave[0], ridge[0])):
-        mesh.metric_quad(np.stack([low, right, top, top]), wall.tile_m, wall.layer, wall.rgb)
+    slopes = gable_slopes(foot, heights_m)
+    for slope in slopes:
+        mesh.metric_quad(slope, roof.tile_m, roof.layer, roof.rgb)
+    _close_ends(mesh, slopes, wall)
 
 
 def hip_roof(
     mesh: MeshBuilder, foot: Footprint, heights_m: tuple[float, float], roof: Skin
 ) -> None:
     """Add a four-sided roof with a short ridge along the length."""
-    eave = at_height(foot.corners(0.45), heights_m[0])
-    half = max(foot.length_m / 2 - foot.width_m / 2, 0.2)
-    ridge = at_height(foot.place(np.array([[-half, 0.0], [half, 0.0]])), heights_m[1])
-    mesh.metric_quad(
-        np.stack([eave[0], eave[1], ridge[1], ridge[0]]), roof.tile_m, roof.layer, roof.rgb
-    )
-    mesh.metric_quad(
-        np.stack([eave[2], eave[3], ridge[0], ridge[1]]), roof.tile_m, roof.layer, roof.rgb
-    )
-    for low, right, top in ((eave[1], eave[2], ridge[1]), (eave[3], eave[0], ridge[0])):
-        mesh.metric_quad(np.stack([low, right, top, top]), roof.tile_m, roof.layer, roof.rgb)
+    slopes = gable_slopes(foot, heights_m, 0.45, foot.width_m / 2 + 0.45)
+    for slope in slopes:
+        mesh.metric_quad(slope, roof.tile_m, roof.layer, roof.rgb)
+    _close_ends(mesh, slopes, roof)
+
+
+def on_slope(slope_m: NDArray[np.floating], shares: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Place points given in shares of a slope, shape (N, 2), 0 to 1, just above it: (N, 3)."""
+    u, v = shares[:, :1], shares[:, 1:]
+    low = slope_m[0] + u * (slope_m[1] - slope_m[0])
+    high = slope_m[3] + u * (slope_m[2] - slope_m[3])
+    return np.asarray(low + v * (high - low) + np.array([0.0, 0.0, 0.05]))
 
 
 _GOLD = (1 + 5**0.5) / 2
@@ -242,65 +265,3 @@ def blob(
     phases = rng.uniform(0, 6.28, 14)
     lumps = np.sin(3.2 * vertices @ directions.T + phases).mean(axis=1)
     return vertices * (1 + roughness * 2.2 * lumps)[:, None], faces
-
-
-def tree_template(rng: np.random.Generator) -> Template:
-    """Build one tree of about unit crown radius and unit height, trunk hidden by its crown."""
-    mesh = MeshBuilder()
-    n_lobes = int(rng.integers(4, 7))
-    for lobe in range(n_lobes):
-        vertices, faces = blob(rng, 2 if lobe == 0 else 1, 0.25)
-        angle = lobe * 2 * np.pi / max(n_lobes - 1, 1) + rng.uniform(-0.3, 0.3)
-        out = 0.0 if lobe == 0 else rng.uniform(0.42, 0.6)
-        size = 0.66 if lobe == 0 else rng.uniform(0.36, 0.52)
-        centre = np.array(
-            [
-                out * np.cos(angle),
-                out * np.sin(angle),
-                0.64 if lobe == 0 else rng.uniform(0.42, 0.62),
-            ]
-        )
-        points = vertices * np.array([size, size, size * 0.55]) + centre
-        corner = points[faces]
-        normal = vertices[faces] / np.linalg.norm(vertices[faces], axis=2, keepdims=True)
-        rows = np.zeros((len(faces), 3, VERTEX_FLOATS), np.float32)
-        rows[..., 0:3], rows[..., 3:6] = corner, normal
-        rows[..., 6:8] = corner[..., :2] * 0.9 + rng.uniform(0, 1, 2) + corner[..., 2:3] * 0.45
-        rows[..., 8] = float(Layer.LEAVES)
-        # Light reaches the crown's top; its inside and underside stay dark.
-        rows[..., 9:12] = np.clip(0.45 + 0.75 * (corner[..., 2:3] - 0.25), 0.3, 1.0)
-        rows = rows[corner[..., 2].max(axis=1) > 0.22]
-        mesh.pieces.append(rows.reshape(-1, VERTEX_FLOATS))
-    return Template(mesh.rows())
-
-
-def car_template() -> Template:
-    """Build a car about its centre, nose to +x; white bodywork takes the tint."""
-    mesh = MeshBuilder()
-    paint, glass = (
-        Skin(Layer.PLAIN, (1.0, 1.0, 1.0), 4.0),
-        Skin(Layer.PLAIN, (0.11, 0.13, 0.16), 4.0),
-    )
-    dark = Skin(Layer.PLAIN, (0.08, 0.08, 0.08), 4.0)
-    box(mesh, Footprint(0, 0, 4.1, 1.6), (0.12, 0.4), dark, dark)
-    box(mesh, Footprint(0, 0, 4.4, 1.78), (0.38, 0.88), paint, paint)
-    low = at_height(Footprint(-0.25, 0, 2.7, 1.66).corners(), 0.88)
-    high = at_height(Footprint(-0.35, 0, 1.55, 1.36).corners(), 1.42)
-    for i in range(4):
-        j = (i + 1) % 4
-        mesh.metric_quad(np.stack([low[i], low[j], high[j], high[i]]), 4.0, Layer.PLAIN, glass.rgb)
-    mesh.metric_quad(high, 4.0, Layer.PLAIN, paint.rgb)
-    return Template(mesh.rows())
-
-
-def lorry_template() -> Template:
-    """Build a box lorry about its centre, nose to +x; the box takes the tint."""
-    mesh = MeshBuilder()
-    load, cab = Skin(Layer.PLAIN, (1.0, 1.0, 1.0), 5.0), Skin(Layer.PLAIN, (0.8, 0.8, 0.85), 5.0)
-    dark = Skin(Layer.PLAIN, (0.1, 0.1, 0.1), 5.0)
-    box(mesh, Footprint(0, 0, 8.2, 2.1), (0.3, 0.9), dark, dark)
-    box(mesh, Footprint(-0.9, 0, 6.2, 2.45), (0.9, 3.3), load, load)
-    box(mesh, Footprint(3.3, 0, 1.9, 2.3), (0.6, 2.5), cab, cab)
-    glass = Skin(Layer.PLAIN, (0.12, 0.14, 0.18), 5.0)
-    box(mesh, Footprint(4.0, 0, 0.55, 2.1), (1.6, 2.53), glass, glass)
-    return Template(mesh.rows())

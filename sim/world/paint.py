@@ -8,7 +8,16 @@ from numpy.typing import NDArray
 
 from sim.world.families import Family
 from sim.world.ground import GROUND_PX, Ground, ImageArray, Material, pixels
-from sim.world.layout import BANK_M, HALF_M, Layout, Lot, Street, pond_outline
+from sim.world.layout import (
+    BANK_M,
+    HALF_M,
+    MEDIAN_M,
+    WALK_M,
+    Layout,
+    Lot,
+    Street,
+    pond_outline,
+)
 from sim.world.marks import mark_lot, mark_streets
 from sim.world.textures import fractal
 
@@ -28,6 +37,7 @@ _CONTRAST = {
     Material.BRICK: (7, 6, 6),
     Material.SETTS: (7, 6, 7),
     Material.VERGE: (12, 10, 9),
+    Material.WOOD: (10, 14, 12),
 }
 _YARD = {
     "concrete": Material.PAVING,
@@ -44,10 +54,11 @@ _OPEN = {
     "field": Material.FIELD,
     "orchard": Material.MEADOW,
     "pond": Material.MEADOW,
+    "wood": Material.WOOD,
     "parking": Material.ASPHALT,
 }
+_LITTER_RGB = ((84, 68, 50), (44, 52, 32))  # a wood's floor: in other seasons, in summer
 _STREET_ALL_M = HALF_M + 1.0
-_WALK_M = 2.2
 
 
 def _rect(west: float, south: float, east: float, north: float) -> NDArray[np.float64]:
@@ -109,12 +120,17 @@ def _lay_streets(rng: np.random.Generator, material: ImageArray, layout: Layout)
     beside = {}
     for street in layout.streets:
         draw = rng.random()
-        beside[street] = Material.SIDEWALK if draw < 0.6 else Material.VERGE
-        _fill(material, _street_rect(street, street.width_m / 2 + _WALK_M), beside[street])
-        if draw > 0.82:
+        grows = draw >= 0.6 or street.surface == "earth"
+        beside[street] = Material.VERGE if grows else Material.SIDEWALK
+        _fill(material, _street_rect(street, street.width_m / 2 + WALK_M), beside[street])
+        if draw > 0.82 and street.surface != "earth":
             _fill(material, _street_rect(street, street.width_m / 2 + 0.9), Material.SIDEWALK)
-    for street in layout.streets:
-        _fill(material, _street_rect(street, street.width_m / 2), Material.ASPHALT)
+    for street in sorted(layout.streets, key=lambda s: (s.surface != "earth", not s.is_dual)):
+        bed = Material.GRAVEL if street.surface == "earth" else Material.ASPHALT
+        _fill(material, _street_rect(street, street.width_m / 2), bed)
+        if street.is_dual:  # the streets across it are laid over its reservation
+            planted = Material.VERGE if rng.random() < 0.75 else Material.PAVING
+            _fill(material, _street_rect(street, MEDIAN_M / 2), planted)
 
 
 def _lay_river(
@@ -130,11 +146,15 @@ def _lay_river(
         _fill(material, river.band(0.7), Material.QUAY)
     for street in (s for s in layout.streets if s.has_bridge):
         middle, reach = float(river.centre_m(street.at_m)), river.width_m / 2 + BANK_M + 3
-        for grow, what in ((_WALK_M, Material.SIDEWALK), (0.0, Material.ASPHALT)):
+        for grow, what in ((WALK_M, Material.SIDEWALK), (0.0, Material.ASPHALT)):
             half = street.width_m / 2 + grow
             west, east = middle - reach, middle + reach
             _fill(material, _rect(west, street.at_m - half, east, street.at_m + half), what)
     _fill(material, river.band(0.0), Material.WATER)
+
+
+def _mixed(one: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int, int]:
+    return (one[0] + other[0]) // 2, (one[1] + other[1]) // 2, (one[2] + other[2]) // 2
 
 
 def _colours(rng: np.random.Generator, family: Family) -> NDArray[np.float32]:
@@ -156,6 +176,7 @@ def _colours(rng: np.random.Generator, family: Family) -> NDArray[np.float32]:
         Material.BRICK: (164, 116, 98) if rng.random() < 0.6 else (158, 140, 124),
         Material.SETTS: (124, 119, 114),
         Material.VERGE: scaled(family.grass_rgb, 0.98),
+        Material.WOOD: _mixed(family.grass_rgb, _LITTER_RGB[family.season == "summer"]),
     }
     table = np.array([base[m] for m in Material], np.float32)
     return np.asarray(

@@ -6,12 +6,12 @@ import numpy as np
 
 from sim.world.earth import EARTH_TONES, Tones, heap, lay_patch
 from sim.world.finds import Finds, FloatArray, free_plot, inside_points, tint_of
+from sim.world.lorries import excavator
 from sim.world.mesh import Footprint, MeshBuilder, Rgb, Skin, at_height
 from sim.world.props import (
     BARRIERS,
     MACHINE_RGB,
     barrier,
-    excavator,
     stand,
     strew,
 )
@@ -19,6 +19,7 @@ from sim.world.sites import CLOSE_LOTS, OPEN_LOTS
 from sim.world.textures import Layer
 
 _RIM_M = 0.75  # width of the trodden lip round a pit
+_PILE_RGB = ((110, 84, 66), (96, 100, 104), (74, 88, 108), (120, 150, 164))
 
 
 def _outline(rng: np.random.Generator, foot: Footprint, is_round: bool) -> FloatArray:
@@ -123,7 +124,65 @@ def _dig(finds: Finds, foot: Footprint, is_round: bool) -> tuple[FloatArray, flo
     _strip(mesh, crest, at_height(base, -depth), wall)
     _floor(mesh, at_height(base, -depth), _bottom_of(rng, tones))
     finds.holes.append(rim)
+    if rng.random() < (0.5 if is_round else 0.4):
+        _frame(finds, rim, not is_round and small > 4.0 and rng.random() < 0.6)
+    if not is_round and small > 3.5 and rng.random() < 0.6:
+        _props_in(finds, rim, depth)
     return rim, depth, tones
+
+
+def open_trench(finds: Finds, rim_m: FloatArray, depth_m: float, tones: Tones) -> None:
+    """Cut a narrow trench: its rim, shape (N, 2), counter-clockwise, its depth and its earth."""
+    rng, mesh = finds.site.rng, finds.site.mesh
+    count = len(rim_m) // 2
+    middle = (rim_m[:count] + rim_m[count:][::-1]) / 2
+    pairs = np.concatenate([middle, middle[::-1]])
+    out = rim_m - pairs
+    out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-9
+    soil = Skin(Layer.SOIL, tint_of(tones[1], rng), 4.0)
+    dark = Skin(Layer.SOIL, tint_of(tones[0], rng), 4.0)
+    crest, floor = at_height(rim_m, 0.05), at_height(rim_m - 0.06 * out, -depth_m)
+    ends = rim_m.copy()  # the lip runs on past both ends, where the ground is cut in steps too
+    for at, inner in ((0, 1), (count - 1, count - 2), (count, count + 1), (-1, -2)):
+        along = rim_m[at] - rim_m[inner]
+        ends[at] += along / (np.linalg.norm(along) + 1e-9) * _RIM_M
+    _strip(mesh, crest, at_height(ends + out * _RIM_M, -0.12), soil)
+    _strip(mesh, crest, floor, dark)
+    quads = np.stack(
+        [floor[: count - 1], floor[1:count], floor[::-1][1:count], floor[::-1][: count - 1]], axis=1
+    )
+    bottom = _bottom_of(rng, tones)
+    mesh.quads(quads, quads[..., :2] / bottom.tile_m, bottom.layer, bottom.rgb)
+    finds.holes.append(rim_m)
+
+
+def _frame(finds: Finds, rim: FloatArray, sheeted: bool) -> None:
+    """Edge a pit with a concrete frame, or let its sheet piles stand over the ground."""
+    rng, mesh = finds.site.rng, finds.site.mesh
+    grey = float(rng.uniform(0.66, 0.86))
+    concrete = Skin(Layer.FLAT_ROOF, (grey, grey * 0.99, grey * 0.96), 5.0)
+    steel = Skin(Layer.RIBBED, tint_of(_PILE_RGB[int(rng.integers(len(_PILE_RGB)))], rng), 2.2)
+    high = float(rng.uniform(0.15, 0.5))
+    middle = rim.mean(axis=0)
+    out = rim - middle
+    out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-9
+    outer = rim + out * (0.12 if sheeted else float(rng.uniform(0.35, 0.6)))
+    skin = steel if sheeted else concrete
+    _strip(mesh, at_height(rim, high), at_height(rim, -1.2), skin)
+    _strip(mesh, at_height(outer, high), at_height(rim, high), skin)
+    _strip(mesh, at_height(outer, -0.1), at_height(outer, high), skin)
+
+
+def _props_in(finds: Finds, rim: FloatArray, depth: float) -> None:
+    """Leave in a foundation pit what stands in its mud: water, pile heads, a pump, shuttering."""
+    rng, mesh = finds.site.rng, finds.site.mesh
+    middle, base = rim.mean(axis=0), -depth + 0.02
+    puddle = middle + (rim - middle) * rng.uniform(0.25, 0.55) + rng.normal(0, 0.3, 2)
+    mud = ((0.4, 0.44, 0.4), (0.34, 0.3, 0.24), (0.52, 0.46, 0.36))[int(rng.integers(3))]
+    _floor(mesh, at_height(puddle, base + 0.03), Skin(Layer.PLAIN, mud, 6.0))
+    spots = middle + (rim[rng.integers(0, len(rim), 14)] - middle) * rng.uniform(0.1, 0.7, (14, 1))
+    tones = np.array([(0.8, 0.79, 0.76), (0.74, 0.6, 0.42), (0.5, 0.6, 0.64), (0.5, 0.34, 0.26)])
+    strew(rng, mesh, at_height(spots, base), (0.4, 1.3), tones)
 
 
 def _surroundings(finds: Finds, foot: Footprint, tones: Tones) -> None:
@@ -158,10 +217,22 @@ def _beside(finds: Finds, foot: Footprint, tones: Tones, gap_m: float) -> None:
         strew(rng, mesh, spots, (0.3, 1.4), np.array([(0.74, 0.6, 0.42), (0.7, 0.7, 0.68)]))
 
 
+def _on_works(finds: Finds, spare_m: float) -> Footprint | None:
+    """Take a corner that a building site keeps for its pit, if one is left."""
+    while finds.corners:
+        plot = finds.corners.pop()
+        long, wide = plot.length_m - 2 * spare_m, plot.width_m - 2 * spare_m
+        if min(long, wide) > 2.0:
+            return Footprint(plot.east_m, plot.north_m, long, wide, plot.turn_rad)
+    return None
+
+
 def _place(finds: Finds, spare_m: float) -> tuple[Footprint, bool] | None:
     """Find room for a pit and what is round it: its own rectangle, and whether it is a shaft."""
     rng = finds.site.rng
     is_round = bool(rng.random() < 0.3)
+    if (corner := _on_works(finds, spare_m)) is not None:
+        return corner, is_round
     if is_round:
         long = wide = float(rng.uniform(2.0, 6.0))
     else:
@@ -173,6 +244,10 @@ def _place(finds: Finds, spare_m: float) -> tuple[Footprint, bool] | None:
         wanted = (long + 2 * spare_m - 1, wide + 2 * spare_m - 1)
         plot = free_plot(finds, (*OPEN_LOTS, *CLOSE_LOTS), wanted, 0.9)
         spare_m -= 0.5
+    if plot is None:  # a manhole of a shaft
+        long, wide = min(long, 2.2), min(wide, 2.2)
+        wanted = (long + 2 * spare_m - 1, wide + 2 * spare_m - 1)
+        plot = free_plot(finds, (*OPEN_LOTS, *CLOSE_LOTS), wanted, 0.9)
     if plot is None:
         return None
     long, wide = plot.length_m - 2 * spare_m, plot.width_m - 2 * spare_m

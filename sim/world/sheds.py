@@ -14,6 +14,8 @@ from sim.world.mesh import (
     at_height,
     box,
     gable_roof,
+    gable_slopes,
+    on_slope,
     walls,
 )
 from sim.world.props import crate, strew
@@ -44,13 +46,6 @@ def _roof_plane(foot: Footprint, up_m: FloatArray) -> FloatArray:
     return np.column_stack([foot.corners(0.3), up_m])
 
 
-def _on_plane(plane: FloatArray, spots: FloatArray) -> FloatArray:
-    """Place points given in shares, shape (N, 2), 0 to 1, just above a roof's plane."""
-    u, v = spots[:, :1], spots[:, 1:]
-    low, high = plane[0] + u * (plane[1] - plane[0]), plane[3] + u * (plane[2] - plane[3])
-    return np.asarray(low + v * (high - low) + np.array([0.0, 0.0, 0.05]))
-
-
 def _patches(rng: np.random.Generator, mesh: MeshBuilder, planes: list[FloatArray]) -> None:
     """Rust, sheets of another colour, roof lights, weights: what years leave on a roof."""
     wear = rng.random()
@@ -65,14 +60,14 @@ def _patches(rng: np.random.Generator, mesh: MeshBuilder, planes: list[FloatArra
                 rgb = tint_of(_ROOF_RGB[int(rng.integers(len(_ROOF_RGB)))], rng)
             elif draw < 0.4:
                 rgb = (0.12, 0.12, 0.13)  # a sheet has blown off
-            quad = _on_plane(plane, np.minimum(shares, 0.99))
+            quad = on_slope(plane, np.minimum(shares, 0.99))
             mesh.metric_quad(quad, 6.4, Layer.RIBBED, rgb)
         if rng.random() < 0.25:  # a row of roof lights
             for u in np.arange(0.12, 0.9, 0.26):
                 shares = np.array([[u, 0.2], [u + 0.07, 0.2], [u + 0.07, 0.85], [u, 0.85]])
-                mesh.metric_quad(_on_plane(plane, shares), 6.4, Layer.RIBBED, (0.86, 0.9, 0.86))
+                mesh.metric_quad(on_slope(plane, shares), 6.4, Layer.RIBBED, (0.86, 0.9, 0.86))
         if rng.random() < 0.2 * wear + 0.08:  # tyres, bricks, junk against the wind
-            spots = _on_plane(plane, rng.uniform(0.08, 0.92, (int(rng.integers(4, 14)), 2)))
+            spots = on_slope(plane, rng.uniform(0.08, 0.92, (int(rng.integers(4, 14)), 2)))
             junk = np.array([(0.12, 0.12, 0.12), (0.6, 0.35, 0.28), (0.75, 0.72, 0.66)])
             strew(rng, mesh, spots, (0.25, 0.7), junk)
 
@@ -94,13 +89,7 @@ def _shell(
     rise = foot.width_m * float(rng.uniform(0.05, 0.17))
     if rng.random() < 0.62:
         gable_roof(mesh, foot, (eave, eave + rise), roof, wall)
-        flat = Footprint(foot.east_m, foot.north_m, foot.length_m, foot.width_m, foot.turn_rad)
-        corners = flat.corners(0.3)
-        ridge = (corners[[0, 1]] + corners[[3, 2]]) / 2
-        top = eave + rise
-        south = np.vstack([at_height(corners[:2], eave), at_height(ridge[::-1], top)])
-        north = np.vstack([at_height(corners[2:], eave), at_height(ridge, top)])
-        _patches(rng, mesh, [south, north])
+        _patches(rng, mesh, list(gable_slopes(foot, (eave, eave + rise), 0.3)))
     else:  # one slope, as against a wall
         up = np.array([eave, eave, eave + rise, eave + rise])
         plane = _roof_plane(foot, up)

@@ -18,18 +18,16 @@ from sim.world.earth import (
 )
 from sim.world.finds import Finds, FloatArray, flat_points, free_plot, inside_points, tint_of
 from sim.world.layout import Layout, Lot
+from sim.world.lorries import excavator, roller, tipper
 from sim.world.mesh import Footprint, Rgb, Skin, at_height, box
 from sim.world.props import (
     MACHINE_RGB,
     TIPPER_RGB,
     crate,
-    excavator,
     fence,
     pipes,
-    roller,
     stand,
     strew,
-    tipper,
 )
 from sim.world.textures import Layer
 
@@ -85,7 +83,7 @@ def _about(spot: FloatArray, size_m: tuple[float, float], turn_rad: float) -> Fo
     return Footprint(float(spot[0]), float(spot[1]), size_m[0], size_m[1], turn_rad)
 
 
-def _earthworks(finds: Finds, foot: Footprint, tones: Tones) -> None:
+def earthworks(finds: Finds, foot: Footprint, tones: Tones) -> None:
     """Set machines, heaps, pipes and stacks on a site, more of them on a larger one."""
     rng, mesh = finds.site.rng, finds.site.mesh
     area, used = foot.length_m * foot.width_m, 0
@@ -164,8 +162,8 @@ def _age(patch: Patch, foot: Footprint) -> None:
         blots(patch, foot, int(rng.integers(2, 9)), (0.6, 1.8), ((206, 190, 168), 0.22))
 
 
-def add_bare_soil(finds: Finds) -> None:
-    """Open up a building site and leave its earth uncovered."""
+def open_plot(finds: Finds) -> None:
+    """Open up one plot as a building site and leave its earth uncovered."""
     rng, mesh = finds.site.rng, finds.site.mesh
     foot = free_plot(finds, OPEN_LOTS, _site_size(rng, (9.0, 40.0)))
     if foot is None:
@@ -185,7 +183,7 @@ def add_bare_soil(finds: Finds) -> None:
         tint = tint_of(_FENCE_RGB[int(rng.integers(len(_FENCE_RGB)))], rng)
         sides = tuple(int(i) for i in rng.permutation(4)[: int(rng.integers(2, 5))])
         fence(mesh, foot.corners(-0.2), Skin(Layer.RIBBED, tint, 6.0), 2.0, sides)
-    _earthworks(finds, foot, tones)
+    earthworks(finds, foot, tones)
     around = np.concatenate([at_height(outline, 0.05), flat_points(_shrunk(foot, 0.8))])
     finds.add(("violation", "bare_soil"), outline, around)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sim.world.heaps import add_waste_pile
 from sim.world.pits import add_open_pit
 from sim.world.sheds import add_structure
-from sim.world.sites import add_bare_soil
 from sim.world.smoke import add_smoke
 from sim.world.water import add_discharge, add_floating_waste
+from sim.world.works import add_bare_soil
 
 VIOLATIONS = {
     "structure": add_structure,
