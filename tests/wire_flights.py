@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 from pymavlink.dialects.v20 import ardupilotmega as mavlink2
+
+from sim.serve import ServedFlight, ServeOptions
+from sim.wire.camera import Announce
+from sim.wire.flight import read_wire_flight
 
 WIDTH_PX, HEIGHT_PX = 320, 240
 RATE_HZ = 25
@@ -48,6 +53,22 @@ def write_flight(folder: Path, made: MadeFlight = MadeFlight()) -> Path:
         '[time]\nrule = "frame_times"\n'
     )
     return folder
+
+
+def telemetry_only(*mavlink: str, **changes: Any) -> ServeOptions:
+    """Serve no video: that needs no GStreamer.
+
+    Args:
+        mavlink: Links, as `udpout:127.0.0.1:14550`.
+        changes: Other options than the quietest.
+    """
+    quiet = ServeOptions(mavlink=mavlink, rtp_host=None, rtsp_host=None, announce=Announce.NONE)
+    return replace(quiet, **changes)
+
+
+def served(folder: Path, *mavlink: str, **changes: Any) -> ServedFlight:
+    """Make a flight that is served as a link's telemetry only, to be entered."""
+    return ServedFlight(read_wire_flight(folder), telemetry_only(*mavlink, **changes))
 
 
 def frame_us(index: int) -> int:

@@ -18,7 +18,7 @@ from sim.faults.network import BrokerRelay
 from sim.faults.timeline import Fault, FaultKind, Timeline
 from sim.serve import ServedFlight, ServeOptions, serve
 from sim.wire.flight import read_wire_flight
-from tests.wire_flights import RATE_HZ, MadeFlight, write_flight
+from tests.wire_flights import RATE_HZ, MadeFlight, served, telemetry_only
 from tests.wire_ground import Ground, Receiver, free_port, rtp
 
 pytestmark = pytest.mark.system
@@ -28,24 +28,12 @@ GPS_RAW_INT = 24
 SYSTEM_TIME = 2
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flight(tmp_path_factory.mktemp("flight"), MadeFlight(8.0))
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    ground = Ground()
-    yield ground
-    ground.close()
-
-
 def _frame(time_s: float) -> int:
     """Return the first frame that is taken at or after a time of the made flight."""
     return round((time_s - 0.2) * RATE_HZ + 0.4999)
 
 
-def test_a_camera_freezes_goes_black_and_is_lost_on_the_wire(folder: Path) -> None:
+def test_a_camera_freezes_goes_black_and_is_lost_on_the_wire(made_flight: Path) -> None:
     """A receiver sees the frozen key frame, then black, then gaps; and all is well again."""
     pytest.importorskip("gi", reason="needs the extra `gstreamer`")
     port = free_port()
@@ -58,7 +46,7 @@ def test_a_camera_freezes_goes_black_and_is_lost_on_the_wire(folder: Path) -> No
     )
     receiver = Receiver(rtp(port))
     options = ServeOptions(mavlink=(), rtp_port=port, rtsp_host=None, faults=faults)
-    with ServedFlight(read_wire_flight(folder), options) as flight:
+    with ServedFlight(read_wire_flight(made_flight), options) as flight:
         while not flight.ended:
             time.sleep(0.1)
         time.sleep(0.3)
@@ -78,14 +66,14 @@ def test_a_camera_freezes_goes_black_and_is_lost_on_the_wire(folder: Path) -> No
     assert seen[-(len(wanted) - torn.stop) :] == wanted[torn.stop :]
 
 
-def test_latency_grows_for_a_while(folder: Path) -> None:
+def test_latency_grows_for_a_while(made_flight: Path) -> None:
     """Pictures of the window come later by what the fault says; after it they catch up."""
     pytest.importorskip("gi", reason="needs the extra `gstreamer`")
     port = free_port()
     faults = Timeline((Fault(FaultKind.VIDEO_LATENCY, 1.5, 1.0, 0.5),))
     receiver = Receiver(rtp(port))
     options = ServeOptions(mavlink=(), rtp_port=port, rtsp_host=None, faults=faults)
-    with ServedFlight(read_wire_flight(folder), options):
+    with ServedFlight(read_wire_flight(made_flight), options):
         receiver.wait(90)
     receiver.close()
     late_s = {index: t - index / RATE_HZ for t, index, _ in receiver.seen}
@@ -106,18 +94,18 @@ def _longest_gap_s(ground: Ground) -> float:
     return max(b - a for a, b in pairwise(times))
 
 
-def test_silence_is_a_gap_and_the_link_lives_on(folder: Path, ground: Ground) -> None:
+def test_silence_is_a_gap_and_the_link_lives_on(made_flight: Path, ground: Ground) -> None:
     """Nothing comes for as long as it lasts, then everything, without being asked again."""
     faults = Timeline((Fault(FaultKind.MAVLINK_SILENCE, 1.0, 0.8),))
-    _fly(folder, ground, faults, 2.6)
+    _fly(made_flight, ground, faults, 2.6)
     assert _longest_gap_s(ground) > 0.75
     assert _boots(ground, "ATTITUDE", "yaw")[-1][1] > 2.0 * 50 * 0.0005
 
 
-def test_a_reboot_loses_the_intervals_and_the_boot_clock(folder: Path, ground: Ground) -> None:
+def test_a_reboot_loses_the_intervals_and_the_boot_clock(made_flight: Path, ground: Ground) -> None:
     """After it the vehicle sends from a young clock, and data only once it is asked again."""
     faults = Timeline((Fault(FaultKind.MAVLINK_REBOOT, 1.0, 0.5),))
-    with _served(folder, ground, faults):
+    with served(made_flight, ground.url, faults=faults):
         _ask(ground, ATTITUDE)
         ground.listen(1.9)
         asked_once = len(_boots(ground, "ATTITUDE", "yaw"))
@@ -132,13 +120,13 @@ def test_a_reboot_loses_the_intervals_and_the_boot_clock(folder: Path, ground: G
 
 
 def test_no_satellites_and_a_wrong_clock_are_told_only_by_their_messages(
-    folder: Path, ground: Ground
+    made_flight: Path, ground: Ground
 ) -> None:
     """GPS_RAW_INT loses its fix and SYSTEM_TIME its hour; ATTITUDE goes on as ever."""
     faults = Timeline(
         (Fault(FaultKind.GNSS_LOSS, 1.0, 0.8), Fault(FaultKind.CLOCK_JUMP, 1.0, 0.8, 3600.0))
     )
-    _fly(folder, ground, faults, 2.6, (ATTITUDE, GPS_RAW_INT, SYSTEM_TIME))
+    _fly(made_flight, ground, faults, 2.6, (ATTITUDE, GPS_RAW_INT, SYSTEM_TIME))
     fixes = [fix for _, fix in _boots(ground, "GPS_RAW_INT", "fix_type")]
     assert [fix for i, fix in enumerate(fixes) if i == 0 or fixes[i - 1] != fix] == [3, 1, 3]
     utc = [us / 1e6 - time.time() for _, us in _boots(ground, "SYSTEM_TIME", "time_unix_usec")]
@@ -146,20 +134,14 @@ def test_no_satellites_and_a_wrong_clock_are_told_only_by_their_messages(
     assert len(_boots(ground, "ATTITUDE", "yaw")) > 60
 
 
-def test_garbage_is_bytes_that_are_no_message(folder: Path) -> None:
+def test_garbage_is_bytes_that_are_no_message(made_flight: Path) -> None:
     """Datagrams keep coming while it lasts, and none of them can be parsed."""
     faults = Timeline((Fault(FaultKind.MAVLINK_GARBAGE, 0.3, 1.2),))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(0.05)
-        options = ServeOptions(
-            mavlink=(f"udpout:127.0.0.1:{listener.getsockname()[1]}",),
-            rtp_host=None,
-            rtsp_host=None,
-            announce=_none(),
-            faults=faults,
-        )
-        with ServedFlight(read_wire_flight(folder), options):
+        url = f"udpout:127.0.0.1:{listener.getsockname()[1]}"
+        with served(made_flight, url, faults=faults):
             got = list(_datagrams(listener, 2.6))
     readable = ["x" if _is_message(data) else "-" for data in got]
     runs = "".join(mark for i, mark in enumerate(readable) if i == 0 or readable[i - 1] != mark)
@@ -182,19 +164,6 @@ def _is_message(data: bytes) -> bool:
     return any(message.get_type() != "BAD_DATA" for message in messages)
 
 
-def _none() -> Any:
-    from sim.wire.camera import Announce
-
-    return Announce.NONE
-
-
-def _served(folder: Path, ground: Ground, faults: Timeline) -> ServedFlight:
-    options = ServeOptions(
-        mavlink=(ground.url,), rtp_host=None, rtsp_host=None, announce=_none(), faults=faults
-    )
-    return ServedFlight(read_wire_flight(folder), options)
-
-
 def _ask(ground: Ground, *kinds: int) -> None:
     ground.wait_for("HEARTBEAT")
     for kind in kinds:
@@ -208,7 +177,7 @@ def _fly(
     seconds: float,
     kinds: tuple[int, ...] = (ATTITUDE,),
 ) -> None:
-    with _served(folder, ground, faults):
+    with served(folder, ground.url, faults=faults):
         _ask(ground, *kinds)
         ground.listen(seconds)
 
@@ -314,27 +283,18 @@ def _until_answered(port: int) -> bytes:
             time.sleep(0.02)
 
 
-def test_a_cut_link_needs_to_know_the_broker(folder: Path) -> None:
+def test_a_cut_link_needs_to_know_the_broker(made_flight: Path) -> None:
     """A fault that nothing could carry out is refused, with what to give."""
     faults = Timeline((Fault(FaultKind.LINK_DOWN, 1.0, 1.0),))
     with pytest.raises(ScenarioError, match=r"link_down.*--broker"):
         ServeOptions(faults=faults)
 
 
-def test_a_served_flight_cuts_the_link_on_its_own_clock(folder: Path, echo: Echo) -> None:
+def test_a_served_flight_cuts_the_link_on_its_own_clock(made_flight: Path, echo: Echo) -> None:
     """The relay of a served flight follows the flight's time."""
     faults = Timeline((Fault(FaultKind.LINK_DOWN, 0.6, 1.0),))
-    options = ServeOptions(
-        mavlink=(),
-        rtp_host=None,
-        rtsp_host=None,
-        announce=_none(),
-        faults=faults,
-        broker=echo.address,
-        broker_listen=("127.0.0.1", 0),
-    )
-    stop = threading.Event()
-    with ServedFlight(read_wire_flight(folder), options) as flight:
+    relay = {"broker": echo.address, "broker_listen": ("127.0.0.1", 0)}
+    with served(made_flight, faults=faults, **relay) as flight:
         assert flight.relay is not None
         with socket.create_connection(("127.0.0.1", flight.relay.port)) as peer:
             assert _says(peer, b"one", 0.5) == b"one"
@@ -342,6 +302,6 @@ def test_a_served_flight_cuts_the_link_on_its_own_clock(folder: Path, echo: Echo
             assert _says(peer, b"two", 0.2) == b""
             peer.settimeout(2.0)
             assert peer.recv(100) == b"two"
+    stop = threading.Event()
     stop.set()
-    assert serve(folder, ServeOptions(mavlink=(), rtp_host=None, rtsp_host=None,
-                                      announce=_none()), stop).frames_sent == 0  # fmt: skip
+    assert serve(made_flight, telemetry_only(), stop).frames_sent == 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,8 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink2
 
 from edge.errors import ScenarioError
 from sim.serve import ServedFlight, ServeOptions
-from sim.wire.camera import Announce
 from sim.wire.flight import read_wire_flight
-from tests.wire_flights import MadeFlight, write_flight
+from tests.wire_flights import MadeFlight, served, write_flight
 from tests.wire_ground import OWN, Ground
 
 pytestmark = pytest.mark.system
@@ -35,26 +32,6 @@ MOVES = (
 TALK = {"HEARTBEAT", "TIMESYNC"}  # what comes without being asked for
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flight(tmp_path_factory.mktemp("flight"), MadeFlight(8.0))
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    ground = Ground()
-    yield ground
-    ground.close()
-
-
-def served(folder: Path, ground: Ground, **changes: Any) -> ServedFlight:
-    """Serve the telemetry only: these tests need no GStreamer."""
-    quiet = ServeOptions(
-        mavlink=(ground.url,), rtp_host=None, rtsp_host=None, announce=Announce.NONE
-    )
-    return ServedFlight(read_wire_flight(folder), replace(quiet, **changes))
-
-
 def kinds(messages: list[Any]) -> set[str]:
     return {message.get_type() for message in messages}
 
@@ -63,9 +40,9 @@ def of(messages: list[Any], kind: str) -> list[Any]:
     return [message for message in messages if message.get_type() == kind]
 
 
-def test_a_link_that_only_listens_gets_heartbeats(folder: Path, ground: Ground) -> None:
+def test_a_link_that_only_listens_gets_heartbeats(made_flight: Path, ground: Ground) -> None:
     """Silence until asked is the first thing that a new integration stumbles on."""
-    with served(folder, ground):
+    with served(made_flight, ground.url):
         got = ground.listen(1.1)
     assert kinds(got) <= TALK
     beat = of(got, "HEARTBEAT")[0]
@@ -73,10 +50,10 @@ def test_a_link_that_only_listens_gets_heartbeats(folder: Path, ground: Ground) 
     assert beat.autopilot == mavlink2.MAV_AUTOPILOT_ARDUPILOTMEGA
 
 
-def test_the_asked_rate_arrives_on_the_link_that_asked(folder: Path, ground: Ground) -> None:
+def test_the_asked_rate_arrives_on_the_link_that_asked(made_flight: Path, ground: Ground) -> None:
     """An interval is honoured within a fifth, up to the log's rate, and on its own link only."""
     other = Ground()
-    with served(folder, ground, mavlink=(ground.url, other.url)):
+    with served(made_flight, ground.url, other.url):
         ground.wait_for("HEARTBEAT")
         ground.ask(ATTITUDE, 20)
         ground.ask(POSITION, 50)  # recorded at 10 Hz
@@ -94,9 +71,9 @@ def test_the_asked_rate_arrives_on_the_link_that_asked(folder: Path, ground: Gro
     assert kinds(heard_elsewhere) <= TALK
 
 
-def test_the_vehicle_has_a_clock_of_its_own(folder: Path, ground: Ground) -> None:
+def test_the_vehicle_has_a_clock_of_its_own(made_flight: Path, ground: Ground) -> None:
     """Boot time begins at 0, TIMESYNC reads it, SYSTEM_TIME puts today's UTC beside it."""
-    with served(folder, ground):
+    with served(made_flight, ground.url):
         ground.wait_for("HEARTBEAT")
         ground.ask(mavlink2.MAVLINK_MSG_ID_SYSTEM_TIME, 5)
         ground.send(mavlink2.MAVLink_timesync_message(0, 987_654_321))
@@ -110,9 +87,9 @@ def test_the_vehicle_has_a_clock_of_its_own(folder: Path, ground: Ground) -> Non
     assert clock.time_unix_usec / 1e6 == pytest.approx(utc_s, abs=1.0)
 
 
-def test_a_reboot_loses_intervals_port_and_clock(folder: Path, ground: Ground) -> None:
+def test_a_reboot_loses_intervals_port_and_clock(made_flight: Path, ground: Ground) -> None:
     """After a reboot only heartbeats come, from another port, until the ground asks again."""
-    with served(folder, ground) as flight:
+    with served(made_flight, ground.url) as flight:
         ground.wait_for("HEARTBEAT")
         ground.ask(ATTITUDE, 50)
         before = ground.wait_for("ATTITUDE")
@@ -129,9 +106,9 @@ def test_a_reboot_loses_intervals_port_and_clock(folder: Path, ground: Ground) -
     assert after.yaw > before.yaw  # it flew on
 
 
-def test_an_early_ack_is_worth_nothing(folder: Path, ground: Ground) -> None:
+def test_an_early_ack_is_worth_nothing(made_flight: Path, ground: Ground) -> None:
     """Judge by data, not by the ACK: in the first second after boot it may be empty."""
-    with served(folder, ground, early_ack=True):
+    with served(made_flight, ground.url, early_ack=True):
         ground.wait_for("HEARTBEAT")
         ground.ask(ATTITUDE, 50)
         assert ground.wait_for("COMMAND_ACK").result == mavlink2.MAV_RESULT_ACCEPTED
@@ -140,9 +117,9 @@ def test_an_early_ack_is_worth_nothing(folder: Path, ground: Ground) -> None:
         ground.wait_for("ATTITUDE")
 
 
-def test_data_streams_work_as_the_older_way(folder: Path, ground: Ground) -> None:
+def test_data_streams_work_as_the_older_way(made_flight: Path, ground: Ground) -> None:
     """REQUEST_DATA_STREAM switches a group on, as ArduPilot still does."""
-    with served(folder, ground):
+    with served(made_flight, ground.url):
         ground.wait_for("HEARTBEAT")
         position = mavlink2.MAV_DATA_STREAM_POSITION
         ground.send(mavlink2.MAVLink_request_data_stream_message(1, 1, position, 5, 1))
@@ -150,9 +127,9 @@ def test_data_streams_work_as_the_older_way(folder: Path, ground: Ground) -> Non
     assert kinds(got) - TALK == {"GLOBAL_POSITION_INT"}
 
 
-def test_the_flight_waits_for_the_ground(folder: Path, ground: Ground) -> None:
+def test_the_flight_waits_for_the_ground(made_flight: Path, ground: Ground) -> None:
     """Nothing is missed: the vehicle stands at the first instant until somebody asks for data."""
-    with served(folder, ground, wait_for_ground=True, start_delay_s=0.6) as flight:
+    with served(made_flight, ground.url, wait_for_ground=True, start_delay_s=0.6) as flight:
         ground.listen(0.7)
         assert not flight.status().has_begun
         ground.ask(ATTITUDE, 50)
@@ -163,9 +140,11 @@ def test_the_flight_waits_for_the_ground(folder: Path, ground: Ground) -> None:
     assert flying[-1].yaw > 0.0
 
 
-def test_home_is_sent_again_although_it_was_recorded_once(folder: Path, ground: Ground) -> None:
+def test_home_is_sent_again_although_it_was_recorded_once(
+    made_flight: Path, ground: Ground
+) -> None:
     """What changes once a flight must reach a ground that comes late."""
-    with served(folder, ground):
+    with served(made_flight, ground.url):
         ground.listen(0.3)
         ground.ask(mavlink2.MAVLINK_MSG_ID_HOME_POSITION, 10)
         homes = of(ground.listen(0.6), "HOME_POSITION")
@@ -176,7 +155,7 @@ def test_home_is_sent_again_although_it_was_recorded_once(folder: Path, ground: 
 def test_a_loop_flies_on_under_one_boot_clock(tmp_path: Path, ground: Ground) -> None:
     """Lap after lap the boot clock only grows, while the recorded motion starts again."""
     folder = write_flight(tmp_path / "short", MadeFlight(0.8))
-    with served(folder, ground, loop=True) as flight:
+    with served(folder, ground.url, loop=True) as flight:
         ground.wait_for("HEARTBEAT")
         ground.ask(ATTITUDE, 50)
         got = of(ground.listen(1.9), "ATTITUDE")
@@ -187,9 +166,9 @@ def test_a_loop_flies_on_under_one_boot_clock(tmp_path: Path, ground: Ground) ->
     assert falls >= 2
 
 
-def test_a_command_that_moves_is_refused(folder: Path, ground: Ground) -> None:
+def test_a_command_that_moves_is_refused(made_flight: Path, ground: Ground) -> None:
     """The stand-in obeys nothing that would move an aircraft."""
-    with served(folder, ground):
+    with served(made_flight, ground.url):
         ground.wait_for("HEARTBEAT")
         for command in MOVES:
             ground.command(command, 1)
@@ -197,9 +176,9 @@ def test_a_command_that_moves_is_refused(folder: Path, ground: Ground) -> None:
             assert (ack.command, ack.result) == (command, mavlink2.MAV_RESULT_UNSUPPORTED)
 
 
-def test_garbage_and_others_traffic_change_nothing(folder: Path, ground: Ground) -> None:
+def test_garbage_and_others_traffic_change_nothing(made_flight: Path, ground: Ground) -> None:
     """Bytes that are no message, and commands to another vehicle, leave it as it was."""
-    with served(folder, ground) as flight:
+    with served(made_flight, ground.url) as flight:
         ground.wait_for("HEARTBEAT")
         for junk in (b"", b"\xfd\x00", bytes(range(256)), b"\xfe" * 600):
             ground.socket.sendto(junk, ground.peers[-1])
@@ -210,9 +189,9 @@ def test_garbage_and_others_traffic_change_nothing(folder: Path, ground: Ground)
         assert flight.vehicle.failure is None
 
 
-def test_an_autopilot_without_a_camera_answers_zeros(folder: Path, ground: Ground) -> None:
+def test_an_autopilot_without_a_camera_answers_zeros(made_flight: Path, ground: Ground) -> None:
     """ArduPilot that knows no camera answers all the same: count 0 and an empty uri."""
-    with served(folder, ground):
+    with served(made_flight, ground.url):
         ground.wait_for("HEARTBEAT")
         ground.command(512, STREAM_INFORMATION)
         info = ground.wait_for("VIDEO_STREAM_INFORMATION")
@@ -226,7 +205,7 @@ def test_frames_of_another_day_are_refused(tmp_path: Path, ground: Ground) -> No
         ServedFlight(read_wire_flight(folder), ServeOptions(mavlink=(ground.url,)))
 
 
-def test_a_link_that_is_no_address_is_refused(folder: Path, ground: Ground) -> None:
+def test_a_link_that_is_no_address_is_refused(made_flight: Path, ground: Ground) -> None:
     """A mistyped address stops the start and shows what one looks like."""
     with pytest.raises(ScenarioError, match=r"udpout:127\.0\.0\.1:14550"):
-        served(folder, ground, mavlink=("udpout:nowhere",))
+        served(made_flight, "udpout:nowhere")

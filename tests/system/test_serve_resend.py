@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from tests.wire_flights import MadeFlight, telemetry
 from tests.wire_ground import Ground
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    ground = Ground()
-    yield ground
-    ground.close()
 
 
 def raw(ground: Ground, seconds: float) -> list[bytes]:

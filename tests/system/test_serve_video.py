@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,24 +31,12 @@ ATTITUDE = 30
 LATENCY_S = 0.12
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flight(tmp_path_factory.mktemp("flight"), MadeFlight(10.0))
-
-
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    ground = Ground()
-    yield ground
-    ground.close()
-
-
-def test_rtp_is_announced_by_its_port_and_in_step(folder: Path, ground: Ground) -> None:
+def test_rtp_is_announced_by_its_port_and_in_step(made_flight: Path, ground: Ground) -> None:
     """The picture that arrives shows where telemetry says the vehicle was, the latency before."""
     port = free_port()
     receiver = Receiver(rtp(port))
     options = ServeOptions(mavlink=(ground.url,), rtp_port=port, rtsp_host=None)
-    with ServedFlight(read_wire_flight(folder), options):
+    with ServedFlight(read_wire_flight(made_flight), options):
         ground.wait_for("HEARTBEAT")
         ground.ask(ATTITUDE, 50)
         ground.beat()
@@ -70,12 +57,12 @@ def test_rtp_is_announced_by_its_port_and_in_step(folder: Path, ground: Ground) 
     assert abs(float(np.quantile(ahead, 0.9))) < 1.5
 
 
-def test_rtsp_serves_two_clients_and_tells_the_time(folder: Path, ground: Ground) -> None:
+def test_rtsp_serves_two_clients_and_tells_the_time(made_flight: Path, ground: Ground) -> None:
     """Whoever comes late begins at a key frame, and RTCP gives each picture its NTP time."""
     options = ServeOptions(
         mavlink=(ground.url,), rtp_host=None, rtsp_port=0, announce=Announce.RTSP
     )
-    with ServedFlight(read_wire_flight(folder), options) as flight:
+    with ServedFlight(read_wire_flight(made_flight), options) as flight:
         ground.wait_for("HEARTBEAT")
         ground.ask(ATTITUDE, 50)
         ground.command(512, 269, component=100)
@@ -133,24 +120,24 @@ def test_serving_ends_with_the_flight_and_says_how_much_went_out(
     assert lines[-1] == final
 
 
-def test_a_stop_ends_it_early(folder: Path, ground: Ground) -> None:
+def test_a_stop_ends_it_early(made_flight: Path, ground: Ground) -> None:
     """A set stop ends everything: threads, sockets, the RTSP port."""
     port, stop = free_port(), threading.Event()
     options = ServeOptions(mavlink=(ground.url,), rtp_port=free_port(), rtsp_port=port)
     for _ in range(2):  # the second start needs the port that the first gave back
         stop.clear()
         threading.Timer(0.4, stop.set).start()
-        assert serve(folder, options, stop).t_s < 5.0
+        assert serve(made_flight, options, stop).t_s < 5.0
     assert not [t for t in threading.enumerate() if t.name.startswith("wire-")]
 
 
-def test_a_taken_rtsp_port_is_refused(folder: Path, ground: Ground) -> None:
+def test_a_taken_rtsp_port_is_refused(made_flight: Path, ground: Ground) -> None:
     """Two servers on one port: the second says so and sends nothing."""
     port = free_port()
     options = ServeOptions(
         mavlink=(ground.url,), rtp_host=None, rtsp_port=port, announce=Announce.NONE
     )
-    flight = read_wire_flight(folder)
+    flight = read_wire_flight(made_flight)
     with ServedFlight(flight, options), pytest.raises(ScenarioError, match=str(port)):
         ServedFlight(flight, options)
 
