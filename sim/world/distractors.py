@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from sim.world.boats import add_boat
 from sim.world.earth import blanket, lay_patch
 from sim.world.finds import (
     EDGE_M,
@@ -279,6 +280,7 @@ DISTRACTORS = {
     "sun_glint": add_sun_glint,
     "chimney_steam": add_chimney_steam,
     "mist": add_mist,
+    "boat": add_boat,
 }
 # A detector cannot know what is permitted: it is right to name these, and the rules drop them.
 LOOKS_LIKE = {"permitted_structure": "structure"}

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.world.buildings import Site, build_town, park_cars, plant
+from sim.world.boats import whiten_water
+from sim.world.buildings import Site, build_town, park_cars
 from sim.world.distractors import DISTRACTORS
 from sim.world.families import FAMILIES, in_season
 from sim.world.finds import Find, Finds, Smoke
@@ -21,6 +22,7 @@ from sim.world.paint import paint
 from sim.world.sites import clear_blocks
 from sim.world.terrain import FLAT, Terrain, drape, draw_terrain, lift_find, lift_smoke
 from sim.world.textures import paint_atlas
+from sim.world.trees import plant, wood_lots
 from sim.world.violations import VIOLATIONS
 
 DEFAULT_COUNTS = {
@@ -48,9 +50,11 @@ DEFAULT_COUNTS = {
     "sun_glint": 2,
     "chimney_steam": 3,
     "mist": 2,
+    "boat": 2,
 }
 _ROOMY = {"bare_soil", "netted_soil", "bare_lot", "ploughed_field", "sports_court"}  # go first
-_CLEARED_BLOCKS = 12  # whole blocks without houses, for sites, fields and courts
+_CLEARED_BLOCKS = 14  # whole blocks without houses, for sites, fields and courts
+_WOODED_BLOCKS = 3  # of these
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ class District:
             known = ", ".join([*VIOLATIONS, *DISTRACTORS])
             raise ValueError(f"counts names {sorted(unknown)[0]!r}; known are {known}")
         rng = np.random.default_rng([seed, sorted(FAMILIES).index(family)])
-        layout = clear_blocks(rng, plan(rng, FAMILIES[family]), _CLEARED_BLOCKS)
+        cleared = clear_blocks(rng, plan(rng, FAMILIES[family]), _CLEARED_BLOCKS)
+        layout = wood_lots(rng, cleared, _WOODED_BLOCKS)
         terrain = draw_terrain(seed, layout, relief_m)
         home = in_season(rng, FAMILIES[family])
         ground = paint(rng, home, layout)
@@ -111,10 +116,8 @@ class District:
         build_town(site)
         furnish(site)
         finds = Finds(site, ground, [], [])
-        makers = VIOLATIONS | DISTRACTORS
-        for group in (_ROOMY, set(makers) - _ROOMY):
-            for name in _interleaved({n: c for n, c in wanted.items() if n in group}):
-                makers[name](finds)
+        _place(finds, wanted)
+        whiten_water(finds)
         park_cars(site)
         plant(site)
         settle(ground, site.mesh.rows())
@@ -133,6 +136,15 @@ class District:
             tuple(lift_smoke(terrain, smoke) for smoke in finds.smokes),
             terrain,
         )
+
+
+def _place(finds: Finds, wanted: Mapping[str, int]) -> None:
+    """Name the furniture that the truth must name, and place what was asked for."""
+    finds.name_furniture()
+    makers = VIOLATIONS | DISTRACTORS
+    for group in (_ROOMY, set(makers) - _ROOMY):
+        for name in _interleaved({n: c for n, c in wanted.items() if n in group}):
+            makers[name](finds)
 
 
 def _interleaved(wanted: Mapping[str, int]) -> list[str]:

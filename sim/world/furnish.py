@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sim.world.buildings import FLOOR_M, Site
-from sim.world.ground import RIVER_DROP_M
+from sim.world.boats import moor
+from sim.world.buildings import FLOOR_M, Named, Site
 from sim.world.layout import HALF_M, Lot
 from sim.world.mesh import (
     VERTEX_FLOATS,
@@ -105,9 +106,19 @@ def _orchard(site: Site, lot: Lot) -> None:
     _small_tree(rng).place(site.mesh, np.array(spots).reshape(-1, 6), tints)
 
 
+def _named_stack(placed: list[tuple[NDArray[np.float64], float]]) -> Named:
+    """Name a block of containers, given each one's corners and the height of its top."""
+    low = np.min([corners.min(axis=0) for corners, _ in placed], axis=0)
+    high = np.max([corners.max(axis=0) for corners, _ in placed], axis=0)
+    outline = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
+    tops = [at_height(corners, top) for corners, top in placed]
+    return Named("container", outline, np.concatenate([at_height(outline, 0.0), *tops]))
+
+
 def _stacks(site: Site, lot: Lot) -> None:
     """Stack containers in straight blocks, as a port does."""
     rng, foot = site.rng, lot.foot
+    placed: dict[int, list[tuple[NDArray[np.float64], float]]] = {}  # by block
     for x in np.arange(-foot.length_m / 2 + 5, foot.length_m / 2 - 4, 6.5):
         for y in np.arange(-foot.width_m / 2 + 3, foot.width_m / 2 - 2, 2.7):
             gap = abs(y % 16.2) < 5.4  # lanes for the carriers
@@ -118,6 +129,9 @@ def _stacks(site: Site, lot: Lot) -> None:
             for floor in range(int(rng.integers(1, 4))):
                 skin = Skin(Layer.RIBBED, _STACK_RGB[int(rng.integers(len(_STACK_RGB)))], 3.2)
                 box(site.mesh, at, (2.6 * floor, 2.6 * floor + 2.58), skin, skin)
+                placed.setdefault(int(y // 16.2), []).append((at.corners(), 2.6 * floor + 2.6))
+    for stack in placed.values():
+        site.named.append(_named_stack(stack))
     site.take(foot)
 
 
@@ -148,41 +162,6 @@ def _enclose(site: Site, lot: Lot) -> None:
         box(site.mesh, side, (0.0, high), skin, skin)
 
 
-def boat_template() -> Template:
-    """Build a boat about its waterline, bow to +x; the hull takes the tint."""
-    mesh = MeshBuilder()
-    hull = np.array([[-3.6, -1.2], [1.6, -1.25], [4.0, 0.0], [1.6, 1.25], [-3.6, 1.2]])
-    paint = Skin(Layer.PLAIN, (1.0, 1.0, 1.0), 4.0)
-    walls(mesh, hull, (-0.4, 0.8), paint)
-    deck = at_height(hull, 0.75)
-    wood: Rgb = (0.72, 0.64, 0.52)
-    mesh.metric_quad(deck[[0, 1, 3, 4]], 3.0, Layer.PLAIN, wood)
-    mesh.metric_quad(deck[[1, 2, 2, 3]], 3.0, Layer.PLAIN, wood)
-    box(mesh, Footprint(-0.8, 0, 3.0, 1.7), (0.75, 2.1), paint, paint)
-    glass = Skin(Layer.PLAIN, (0.12, 0.15, 0.19), 3.0)
-    box(mesh, Footprint(0.75, 0, 0.3, 1.5), (1.2, 1.9), glass, glass)
-    return Template(mesh.rows())
-
-
-def _moor(site: Site, count: int) -> None:
-    """Moor boats along the quays."""
-    rng, river, spots = site.rng, site.layout.river, []
-    for _ in range(count):
-        north = float(rng.uniform(-HALF_M + 8, HALF_M - 8))
-        side = float(rng.choice([-1, 1]))
-        east = float(river.centre_m(north)) + side * (river.width_m / 2 - 2.2)
-        bridges = [s.at_m for s in site.layout.streets if s.has_bridge]
-        if any(abs(north - at) < 12 for at in bridges) or not site.is_free(east, north, 5.0):
-            continue
-        site.taken.append((east, north, 5.0))
-        turn = float(np.pi / 2 * rng.choice([-1, 1]) + rng.normal(0, 0.04))
-        scale = float(rng.uniform(0.6, 1.5))
-        spots.append((east, north, -RIVER_DROP_M, turn, scale, scale))
-    tints = np.array([(0.95, 0.95, 0.95), (0.3, 0.42, 0.6), (0.7, 0.3, 0.24)])
-    chosen = tints[rng.integers(0, 3, len(spots))]
-    boat_template().place(site.mesh, np.array(spots).reshape(-1, 6), chosen)
-
-
 _MAKERS = {"row": _row_of_houses, "orchard": _orchard, "containers": _stacks}
 _ENCLOSED = {"house": 0.6, "row": 0.5, "block": 0.35, "hall": 0.5, "orchard": 0.5, "yard": 0.25}
 
@@ -200,7 +179,7 @@ def furnish(site: Site) -> None:
             long, wide = foot.length_m - 4, foot.width_m - 4
             site.take(Footprint(foot.east_m, foot.north_m, long, wide))
     if site.layout.river.width_m > 22:
-        _moor(site, int(site.layout.river.width_m / 2))
+        moor(site, int(site.layout.river.width_m / 2))
 
 
 def lay_fields_around(mesh: MeshBuilder, rng: np.random.Generator, grass_rgb: Rgb) -> None:

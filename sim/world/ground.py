@@ -36,6 +36,7 @@ class Material(IntEnum):
     BRICK = 11
     SETTS = 12
     VERGE = 13
+    WOOD = 14
 
 
 def pixels(points_m: NDArray[np.floating]) -> NDArray[np.int32]:

@@ -29,6 +29,11 @@ _SMOKE_RGB: tuple[Rgb, ...] = (
     (0.62, 0.56, 0.48),  # brownish, of wet straw
 )
 _SMOKE_SHARE = (0.24, 0.2, 0.18, 0.12, 0.1, 0.08, 0.08)
+_LARGE_SHARE = 0.25  # of the smokes: a front of fires in a wood, on a field or a yard
+_OPEN_SHARE = 0.18  # of the others: a bright open fire with little smoke
+_LARGE_PUFFS = 60  # a front's smoke has no more: large puffs cost much to draw
+_DRIFT_M = 75.0  # no front's smoke is seen farther from its middle
+_LARGE_LOTS = ("wood", "field", "park", "yard", "orchard")
 
 
 def _wind(rng: np.random.Generator, low_mps: float, high_mps: float) -> tuple[float, float]:
@@ -37,7 +42,11 @@ def _wind(rng: np.random.Generator, low_mps: float, high_mps: float) -> tuple[fl
 
 
 def _fire(
-    finds: Finds, spot: tuple[float, float], size_m: float, wind: tuple[float, float]
+    finds: Finds,
+    spot: tuple[float, float],
+    size_m: float,
+    wind: tuple[float, float],
+    puffs: int = 26,
 ) -> None:
     """Let flames stand over the embers."""
     rng = finds.site.rng
@@ -50,7 +59,7 @@ def _fire(
             radius_m=(0.42 * size_m * wide, 0.16 * size_m * wide),
             rgb=rgb,
             seed=int(rng.integers(1 << 30)),
-            n_puffs=26,
+            n_puffs=puffs,
             density=0.85,
             spread=0.75,
         )
@@ -58,33 +67,104 @@ def _fire(
 
 
 def add_smoke(finds: Finds) -> None:
-    """Burn something: embers, a scorched patch and a column that drifts with the wind."""
+    """Burn something: a heap with its column of smoke, at times a whole front of fires."""
     rng = finds.site.rng
+    if rng.random() < _LARGE_SHARE and _add_front(finds):
+        return
     spot = free_spot(finds, ("yard", "field", "park", "site", "farm"), 2.5)
     if spot is None:
         return
     size = float(0.6 * (2.2 / 0.6) ** rng.random())  # 1 is a burning heap two metres across
+    is_open = rng.random() < _OPEN_SHARE
     char = disc(spot, 1.6 * size + 0.4) + rng.normal(0, 0.2, (20, 2))
     finds.ground.wash(char, (30, 28, 27), float(rng.uniform(0.6, 0.95)), 0.4)
     ash = Skin(Layer.RUBBISH, (0.26, 0.24, 0.22), 3.0)
     under = Footprint(*spot, 2.0 * size, 1.7 * size, float(rng.uniform(0, 3)))
     heap(finds, under, 0.5 * size, ash, 0.8)
     wind = _wind(rng, 0.3, 3.2)
-    if rng.random() < 0.6:
+    if is_open:
+        _fire(finds, spot, size * float(rng.uniform(1.2, 2.0)), wind)
+    elif rng.random() < 0.6:
         _fire(finds, spot, size, wind)
     smoke = Smoke(
         base_m=(*spot, 0.0),
         wind_mps=wind,
         rise_mps=float(rng.uniform(0.9, 2.2)),
-        life_s=float(rng.uniform(7, 12)),
+        life_s=float(rng.uniform(2.5, 4.5) if is_open else rng.uniform(7, 12)),
         radius_m=(0.5 * size, float(rng.uniform(1.6, 3.4)) * size**0.6),
         rgb=_SMOKE_RGB[int(rng.choice(len(_SMOKE_RGB), p=_SMOKE_SHARE))],
         seed=int(rng.integers(1 << 30)),
-        n_puffs=int(rng.integers(110, 190)),
-        density=float(rng.uniform(0.2, 0.62)),
+        n_puffs=int(rng.integers(30, 60) if is_open else rng.integers(110, 190)),
+        density=float(rng.uniform(0.1, 0.3) if is_open else rng.uniform(0.2, 0.62)),
         spread=float(rng.uniform(0.55, 0.85)),
     )
     _record(finds, ("violation", "smoke"), smoke)
+
+
+def _front_spots(
+    finds: Finds, middle: tuple[float, float], along_m: FloatArray
+) -> list[tuple[float, float]]:
+    """Draw where a front burns: its middle and spots along it on free ground; takes them."""
+    rng, site = finds.site.rng, finds.site
+    spots = [middle]
+    for share in np.linspace(-1, 1, int(rng.integers(5, 10))):
+        east, north = (np.array(middle) + share * along_m + rng.normal(0, 1.2, 2)).tolist()
+        if site.is_free(east, north, 1.6):
+            site.taken.append((east, north, 1.4))
+            spots.append((east, north))
+    return spots
+
+
+def _inner_spot(finds: Finds) -> tuple[float, float] | None:
+    """Draw a free place from which a bank of smoke does not drift out of the district."""
+    for _ in range(8):
+        spot = free_spot(finds, _LARGE_LOTS, 3.0)
+        if spot is not None and max(abs(spot[0]), abs(spot[1])) < HALF_M - _DRIFT_M:
+            return spot
+    return None
+
+
+def _add_front(finds: Finds) -> bool:
+    """Burn a front of several fires under one broad bank of smoke; False without room."""
+    rng = finds.site.rng
+    reach = float(rng.uniform(6, 15))
+    spot = _inner_spot(finds)
+    if spot is None:
+        return False
+    wind = _wind(rng, 1.6, 4.2)
+    across = np.array([-wind[1], wind[0]]) / np.hypot(*wind)
+    burning = _front_spots(finds, spot, across * reach)
+    for east, north in burning:
+        size = float(rng.uniform(0.8, 2.6))
+        char = disc((east, north), 2.2 * size) + rng.normal(0, 0.4, (20, 2))
+        finds.ground.wash(char, (30, 28, 27), float(rng.uniform(0.6, 0.95)), 0.6)
+        if rng.random() < 0.8:
+            _fire(finds, (east, north), size, wind, 9)
+    front = (float(across[0] * reach), float(across[1] * reach))
+    base = np.array(_SMOKE_RGB[int(rng.choice(len(_SMOKE_RGB), p=_SMOKE_SHARE))])
+    wide, life, rise = rng.uniform(9, 17), rng.uniform(15, 20), rng.uniform(0.5, 1.1)
+    parts = []
+    for share, gain in ((0.4, 1.0), (0.35, 1.12), (0.25, float(rng.uniform(0.6, 0.85)))):
+        tone = np.clip(base * gain, 0.06, 0.97)
+        parts.append(
+            Smoke(
+                base_m=(*spot, 0.0),
+                wind_mps=wind,
+                rise_mps=float(rise),
+                life_s=float(life),
+                radius_m=(float(rng.uniform(1.8, 3.0)), float(wide)),
+                rgb=(float(tone[0]), float(tone[1]), float(tone[2])),
+                seed=int(rng.integers(1 << 30)),
+                n_puffs=int(_LARGE_PUFFS * share),
+                density=float(rng.uniform(1.3, 2.0)),  # it stays dense long after it is fresh
+                spread=0.9,
+                front_m=front,
+                seen_share=0.6,
+            )
+        )
+    finds.smokes.extend(parts[1:])
+    _record(finds, ("violation", "smoke"), parts[0])
+    return True
 
 
 def _record(finds: Finds, find: tuple[str, str], smoke: Smoke) -> None:
@@ -92,7 +172,7 @@ def _record(finds: Finds, find: tuple[str, str], smoke: Smoke) -> None:
     core = smoke.core()
     hull = cv2.convexHull(core[:, :2].astype(np.float32)).reshape(-1, 2).astype(np.float64)
     finds.add(find, hull, core, np.array(smoke.base_m[:2]))
-    if smoke.base_m[2] < 1.0:
+    if smoke.base_m[2] < 1.0 and smoke.front_m == (0.0, 0.0):  # a bank hangs over what grows
         finds.site.taken += [(float(p[0]), float(p[1]), 2.0) for p in core[::6]]
 
 

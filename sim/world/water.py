@@ -13,6 +13,7 @@ from sim.world.props import drum
 from sim.world.textures import Layer
 
 _STEPS = 18
+_LEAST_CONTRAST = 55.0  # between a plume and the water around it, RGB levels
 
 _PLUME_RGB = (
     (204, 206, 200),  # milky
@@ -52,6 +53,13 @@ def _water_tint(
     finds.ground.rgb[window] = (picture * (1 - weight) + weight * np.array(rgb)).astype(np.uint8)
 
 
+def _unlike(rng: np.random.Generator, water_rgb: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Draw a plume's colour that differs from the river's: brown water as such is no plume."""
+    away = np.linalg.norm(np.array(_PLUME_RGB) - np.array(water_rgb), axis=1)
+    seen = np.flatnonzero(away > _LEAST_CONTRAST)
+    return _PLUME_RGB[int(rng.choice(seen))]
+
+
 def add_discharge(finds: Finds) -> None:
     """Let an outfall in the quay colour the river downstream."""
     rng, river = finds.site.rng, finds.site.layout.river
@@ -75,7 +83,7 @@ def add_discharge(finds: Finds) -> None:
     outline = np.concatenate(
         [np.column_stack([edge, norths]), np.column_stack([inner, norths])[::-1]]
     )
-    colour = _PLUME_RGB[int(rng.integers(len(_PLUME_RGB)))]
+    colour = _unlike(rng, finds.site.family.water_rgb)
     fresh = float(rng.uniform(0.75, 0.98))
     strength = (fresh * (1 - share) ** float(rng.uniform(0.25, 0.6)) * 0.9 + 0.1).astype(np.float32)
     _water_tint(finds, outline, colour, strength)
