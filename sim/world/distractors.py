@@ -10,6 +10,7 @@ from sim.world.earth import blanket, lay_patch
 from sim.world.finds import (
     EDGE_M,
     Finds,
+    FloatArray,
     disc,
     flat_points,
     free_plot,
@@ -19,13 +20,16 @@ from sim.world.finds import (
 )
 from sim.world.ground import PX_PER_M, pixels
 from sim.world.layout import HALF_M
-from sim.world.mesh import Footprint, Skin, at_height, box, lorry_template
+from sim.world.lorries import excavator, roller
+from sim.world.mesh import Footprint, Rgb, Skin, at_height, box
 from sim.world.pits import add_guarded_pit
-from sim.world.props import TIPPER_RGB, beam, crate, fence, stand, strew, tipper
+from sim.world.props import MACHINE_RGB, beam, crate, fence, stand, strew
 from sim.world.sheds import add_permitted_structure
+from sim.world.signs import add_billboard
 from sim.world.sites import OPEN_LOTS, add_bare_lot, add_netted_soil, add_ploughed_field
 from sim.world.smoke import add_chimney_steam, add_mist
 from sim.world.textures import Layer
+from sim.world.traffic import CAB_RGB, draw_lorry
 from sim.world.water import add_algae, add_sun_glint
 
 _SHEET_RGB = (
@@ -39,21 +43,58 @@ _SHEET_RGB = (
 )
 
 
-def add_lorry(finds: Finds) -> None:
-    """Park a box lorry or a tipper."""
+_ROW_LOTS = ("yard", "parking", "hall")
+
+
+def _row_plot(finds: Finds, count: int, step_m: float, long_m: float) -> list[FloatArray]:
+    """Find room for a row of vehicles side by side; returns rows of east, north, turn."""
     rng = finds.site.rng
-    spot = free_spot(finds, ("yard", "parking"), 4.3)
-    if spot is None:
-        return
-    turn = float(rng.choice([0, np.pi / 2]) + rng.normal(0, 0.08))
-    tints = ((0.92, 0.92, 0.92), (0.85, 0.86, 0.88), (0.72, 0.3, 0.16), (0.3, 0.5, 0.32))
-    tint, thing = tints[int(rng.integers(4))], lorry_template()
-    if rng.random() < 0.5:
-        tint = TIPPER_RGB[int(rng.integers(len(TIPPER_RGB)))]
-        thing = tipper(("empty", "earth", "sheeted")[int(rng.integers(3))])
-    stand(finds.site.mesh, thing, np.array(spot), turn, tint)
-    foot = Footprint(*spot, 8.4, 2.5, turn)
-    finds.add(("distractor", "lorry"), foot.corners(), solid_points(foot, (0.0, 2.9)))
+    plot = free_plot(finds, _ROW_LOTS, (count * step_m, long_m), 0.94) if count > 1 else None
+    if plot is None:
+        spot = free_spot(finds, (*_ROW_LOTS, "park"), long_m / 2)
+        turn = float(rng.choice([0, np.pi / 2]) + rng.normal(0, 0.08))
+        return [] if spot is None else [np.array([*spot, turn])]
+    is_tall = plot.width_m > plot.length_m
+    along = (np.arange(count) + 0.5) / count - 0.5
+    local = np.zeros((count, 2))
+    local[:, 1 if is_tall else 0] = along * max(plot.length_m, plot.width_m)
+    local[:, 0 if is_tall else 1] = rng.normal(0, 0.12, count)
+    turn = plot.turn_rad + (0.0 if is_tall else np.pi / 2) + np.pi * (rng.random() < 0.5)
+    turns = turn + rng.normal(0, 0.025, count)
+    return list(np.column_stack([plot.place(local), turns]))
+
+
+def add_lorry(finds: Finds) -> None:
+    """Park a lorry, or a row of three to eight side by side; each is a distractor of its own."""
+    rng = finds.site.rng
+    count = 1 if rng.random() < 0.35 else int(rng.integers(3, 9))
+    fleet = draw_lorry(rng)
+    tint = CAB_RGB[int(rng.integers(len(CAB_RGB)))]
+    is_fleet = rng.random() < 0.6  # one owner, one colour
+    for east, north, turn in _row_plot(finds, count, 3.5, 9.6):
+        thing = fleet if is_fleet else draw_lorry(rng)
+        rgb = tint if is_fleet else CAB_RGB[int(rng.integers(len(CAB_RGB)))]
+        stand(finds.site.mesh, thing, np.array([east, north]), float(turn), _rgb_of(rgb))
+        foot = Footprint(float(east), float(north), 8.6, 2.55, float(turn))
+        finds.add(("distractor", "lorry"), foot.corners(), solid_points(foot, (0.0, 2.9)))
+
+
+def _rgb_of(row: FloatArray) -> Rgb:
+    return float(row[0]), float(row[1]), float(row[2])
+
+
+def add_plant(finds: Finds) -> None:
+    """Park excavators or loaders on a paved yard, one or a row, their arms drawn in."""
+    rng = finds.site.rng
+    count = 1 if rng.random() < 0.3 else int(rng.integers(3, 7))
+    tint = MACHINE_RGB[int(rng.integers(len(MACHINE_RGB)))]
+    kinds = (excavator("park"), roller())
+    first = int(rng.integers(2))
+    for east, north, turn in _row_plot(finds, count, 3.9, 8.4):
+        thing = kinds[first if rng.random() < 0.75 else 1 - first]
+        stand(finds.site.mesh, thing, np.array([east, north]), float(turn), tint)
+        foot = Footprint(float(east), float(north), 7.0, 2.8, float(turn))
+        finds.add(("distractor", "plant"), foot.corners(), solid_points(foot, (0.0, 3.4)))
 
 
 _CONTAINER_RGB = (
@@ -264,6 +305,8 @@ def add_solar_panels(finds: Finds) -> None:
 
 DISTRACTORS = {
     "lorry": add_lorry,
+    "plant": add_plant,
+    "billboard": add_billboard,
     "container": add_container,
     "tarpaulin": add_tarpaulin,
     "netted_soil": add_netted_soil,

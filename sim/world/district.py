@@ -9,19 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.world.boats import whiten_water
-from sim.world.buildings import Site, build_town, park_cars
+from sim.world.buildings import Site, build_town
+from sim.world.country import NO_COUNTRY, Country
 from sim.world.distractors import DISTRACTORS
 from sim.world.families import FAMILIES, in_season
 from sim.world.finds import Find, Finds, Smoke
 from sim.world.floor import lay_ground
-from sim.world.furnish import furnish, lay_fields_around
+from sim.world.furnish import furnish
 from sim.world.ground import Material, settle
+from sim.world.horizon import lay_country
 from sim.world.layout import Layout, plan
 from sim.world.light import Daylight, draw_daylight
 from sim.world.paint import paint
+from sim.world.signs import hang_signs
 from sim.world.sites import clear_blocks
+from sim.world.street import furnish_streets, people, riders
 from sim.world.terrain import FLAT, Terrain, drape, draw_terrain, lift_find, lift_smoke
 from sim.world.textures import paint_atlas
+from sim.world.traffic import park_cars
 from sim.world.trees import plant, wood_lots
 from sim.world.violations import VIOLATIONS
 
@@ -34,6 +39,8 @@ DEFAULT_COUNTS = {
     "bare_soil": 7,
     "open_pit": 8,
     "lorry": 6,
+    "plant": 3,
+    "billboard": 3,
     "container": 5,
     "tarpaulin": 6,
     "netted_soil": 5,
@@ -79,6 +86,7 @@ class District:
     finds: tuple[Find, ...]
     smokes: tuple[Smoke, ...]
     terrain: Terrain = FLAT
+    country: Country = NO_COUNTRY
 
     @classmethod
     def from_seed(
@@ -115,14 +123,14 @@ class District:
         site = Site(rng, home, layout)
         build_town(site)
         furnish(site)
+        hang_signs(site)
         finds = Finds(site, ground, [], [])
         _place(finds, wanted)
         whiten_water(finds)
-        park_cars(site)
-        plant(site)
+        _bustle(finds)
         settle(ground, site.mesh.rows())
         lay_ground(site.mesh, layout, finds.holes)
-        lay_fields_around(site.mesh, rng, home.grass_rgb)
+        country = lay_country(site.mesh, rng, home, layout)
         water = (ground.material != Material.WATER).astype(np.uint8) * 255
         return cls(
             seed,
@@ -135,6 +143,7 @@ class District:
             tuple(lift_find(terrain, find) for find in finds.found),
             tuple(lift_smoke(terrain, smoke) for smoke in finds.smokes),
             terrain,
+            country,
         )
 
 
@@ -145,6 +154,16 @@ def _place(finds: Finds, wanted: Mapping[str, int]) -> None:
     for group in (_ROOMY, set(makers) - _ROOMY):
         for name in _interleaved({n: c for n, c in wanted.items() if n in group}):
             makers[name](finds)
+
+
+def _bustle(finds: Finds) -> None:
+    """Fill what is still free: lamps and signs, vehicles, people, and then trees."""
+    site = finds.site
+    furnish_streets(site)
+    park_cars(site)
+    riders(site)
+    people(site, finds.found)
+    plant(site)
 
 
 def _interleaved(wanted: Mapping[str, int]) -> list[str]:

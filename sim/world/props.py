@@ -65,68 +65,6 @@ def drum(
 
 
 @lru_cache(maxsize=1)
-def excavator() -> Template:
-    """Build an excavator about its turntable, boom to +x; white bodywork takes the tint."""
-    mesh = MeshBuilder()
-    for side in (-1.05, 1.05):
-        box(mesh, Footprint(0, side, 3.9, 0.6), (0.0, 0.85), _DARK, _DARK)
-    box(mesh, Footprint(0, 0, 2.2, 1.7), (0.4, 1.0), _DARK, _DARK)
-    box(mesh, Footprint(-0.7, 0, 3.0, 2.5), (1.0, 2.1), _WHITE, _WHITE)
-    box(
-        mesh,
-        Footprint(-1.9, 0, 0.9, 2.6),
-        (0.9, 2.3),
-        Skin(Layer.PLAIN, (0.35, 0.33, 0.3), 4.0),
-        _WHITE,
-    )
-    box(mesh, Footprint(0.35, 0.75, 1.6, 1.0), (1.1, 2.9), _GLASS, _WHITE)
-    joints = np.array([[0.9, -0.2, 1.6], [3.6, -0.2, 4.2], [5.9, -0.2, 3.3], [6.6, -0.2, 0.9]])
-    beam(mesh, joints[0], joints[1], _WHITE)
-    beam(mesh, joints[1], joints[2], _WHITE)
-    beam(mesh, joints[2], joints[3], _WHITE)
-    box(mesh, Footprint(6.5, -0.2, 1.1, 1.3), (0.2, 1.1), _DARK, _DARK)
-    return Template(mesh.rows())
-
-
-@lru_cache(maxsize=1)
-def roller() -> Template:
-    """Build a wheeled loader about its middle, bucket to +x; white bodywork takes the tint."""
-    mesh = MeshBuilder()
-    for along in (-1.5, 1.5):
-        for side in (-1.0, 1.0):
-            box(mesh, Footprint(along, side, 1.4, 0.55), (0.0, 1.4), _DARK, _DARK)
-    box(mesh, Footprint(-1.3, 0, 2.6, 1.7), (0.8, 2.1), _WHITE, _WHITE)
-    box(mesh, Footprint(0.2, 0, 1.3, 1.5), (0.8, 3.1), _GLASS, _WHITE)
-    box(mesh, Footprint(1.9, 0, 1.8, 1.2), (0.7, 1.4), _WHITE, _WHITE)
-    box(mesh, Footprint(3.4, 0, 1.2, 2.6), (0.1, 1.0), _WHITE, _DARK)
-    return Template(mesh.rows())
-
-
-@lru_cache(maxsize=3)
-def tipper(load: str) -> Template:
-    """Build a tipper lorry, nose to +x, its skip empty, or with earth or sheeted; takes a tint."""
-    mesh = MeshBuilder()
-    tyre = _DARK
-    box(mesh, Footprint(-0.4, 0, 8.0, 2.0), (0.3, 1.0), tyre, tyre)
-    for along in (-3.4, -2.1, 2.6):
-        box(mesh, Footprint(along, 0, 1.0, 2.5), (0.0, 1.0), tyre, tyre)
-    skip = Skin(Layer.PLAIN, (0.85, 0.85, 0.85), 4.0)
-    body = Footprint(-1.2, 0, 5.8, 2.5)
-    walls(mesh, body.corners(), (1.0, 2.6), skip)
-    floor = {
-        "empty": Skin(Layer.SOIL, (0.42, 0.34, 0.3), 4.0),
-        "earth": Skin(Layer.SOIL, (0.8, 0.6, 0.46), 4.0),
-        "sheeted": Skin(Layer.CREASED, (0.95, 0.93, 0.86), 4.0),
-    }[load]
-    up = {"empty": 1.25, "earth": 2.4, "sheeted": 2.65}[load]
-    walls(mesh, body.corners(-0.12)[::-1], (1.2, 2.6), Skin(Layer.PLAIN, (0.5, 0.42, 0.36), 4.0))
-    mesh.metric_quad(at_height(body.corners(-0.1), up), floor.tile_m, floor.layer, floor.rgb)
-    box(mesh, Footprint(2.9, 0, 2.0, 2.4), (0.7, 2.9), _WHITE, _WHITE)
-    box(mesh, Footprint(3.75, 0, 0.35, 2.2), (1.7, 2.6), _GLASS, _GLASS)
-    return Template(mesh.rows())
-
-
-@lru_cache(maxsize=1)
 def crate() -> Template:
     """Build a unit cube on the ground, for scattering."""
     mesh = MeshBuilder()

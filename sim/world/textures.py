@@ -12,11 +12,13 @@ FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
 
 LAYER_PX = 256  # edge of one square layer of the atlas
+SIGN_ROWS = 8  # lines of lettering on the sheet of signs, each with colours of its own
 
 
 class Layer(IntEnum):
     """Which layer of the texture array a triangle wears."""
 
+    COUNTRY = -2  # not in the atlas: the picture of the country around
     GROUND = -1  # not in the atlas: the district's own ground picture
     PLAIN = 0
     TILE_ROOF = 1
@@ -30,6 +32,7 @@ class Layer(IntEnum):
     NET = 9
     CREASED = 10
     CLOUD = 11
+    SIGNS = 12
 
 
 def fractal(
@@ -245,6 +248,42 @@ def _cloud(rng: np.random.Generator) -> ImageArray:
     return _grey(np.asarray(128 + 46 * fractal(rng, LAYER_PX, 4, 6, 0.6), np.float32))
 
 
+# Board and letters of each line.
+SIGN_RGB = (
+    ((208, 24, 30), (250, 246, 236)),
+    ((26, 84, 192), (246, 248, 250)),
+    ((206, 20, 120), (252, 226, 60)),
+    ((238, 236, 230), (200, 26, 30)),
+    ((244, 204, 32), (196, 28, 26)),
+    ((24, 122, 70), (246, 246, 240)),
+    ((30, 32, 42), (244, 214, 120)),
+    ((236, 238, 240), (30, 76, 160)),
+)
+
+
+def _signs(rng: np.random.Generator) -> ImageArray:
+    """Letter boards with strokes that look like writing and say nothing, a line to each board."""
+    image = np.zeros((LAYER_PX, LAYER_PX, 3), np.uint8)
+    cell = LAYER_PX // SIGN_ROWS
+    for row, (board, letters) in enumerate(SIGN_RGB):
+        image[row * cell : (row + 1) * cell] = board
+        for col in range(LAYER_PX // cell):
+            if rng.random() < 0.08:
+                continue
+            corner = np.array([col * cell, row * cell])
+            for _ in range(int(rng.integers(4, 8))):
+                start = rng.integers(5, cell - 5, 2)
+                end = start.copy()
+                axis = int(rng.integers(3))
+                if axis < 2:
+                    end[axis] = rng.integers(5, cell - 5)
+                else:
+                    end = rng.integers(5, cell - 5, 2)
+                ends = (corner + start).tolist(), (corner + end).tolist()
+                cv2.line(image, *ends, letters, 2, cv2.LINE_AA)
+    return image
+
+
 _PAINTERS = {
     Layer.PLAIN: _plain,
     Layer.TILE_ROOF: _tile_roof,
@@ -258,6 +297,7 @@ _PAINTERS = {
     Layer.NET: _net,
     Layer.CREASED: _creased,
     Layer.CLOUD: _cloud,
+    Layer.SIGNS: _signs,
 }
 
 
