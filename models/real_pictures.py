@@ -22,17 +22,10 @@ from edge.records import Detection
 from edge.vision.detector import OnnxDetector
 from edge.vision.manifest import ModelManifest, read_manifest
 from models.data import ImageArray
+from sim.score.stills import DEFAULT_TAGS
 
-# Which classes count as finding what a tag says.  Spoil heaps are rubbish tips and bare soil both.
-EXPECTED: Mapping[str, frozenset[str]] = {
-    "site": frozenset({"bare_soil", "open_pit"}),
-    "shed": frozenset({"structure"}),
-    "smoke": frozenset({"smoke"}),
-    "spoil": frozenset({"waste_pile", "bare_soil"}),
-    "waste": frozenset({"waste_pile"}),
-    "negative": frozenset(),
-    "hard_negative": frozenset(),
-}
+# Which classes count as finding what a tag says: the same as for `skywhistle score --pictures`.
+EXPECTED: Mapping[str, tuple[str, ...]] = DEFAULT_TAGS
 _SHOWN_WH = (960, 540)
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge.records import Detection
-from models.real_pictures import Seen, false_alarms_per_10, look, score_tags
+from models.real_pictures import EXPECTED, Seen, false_alarms_per_10, look, score_tags
+from sim.score.stills import DEFAULT_TAGS
 
 BLACK = np.zeros((40, 60, 3), np.uint8)
 
@@ -24,6 +25,13 @@ def test_any_expected_class_finds_a_picture() -> None:
     seen = [_seen("site", "open_pit", "smoke"), _seen("site", "smoke"), _seen("site")]
     score = score_tags(seen)["site"]
     assert (score.n_pictures, score.n_found, score.n_unexpected) == (3, 1, 2)
+
+
+def test_a_tag_stands_for_the_same_classes_as_for_the_scorer() -> None:
+    """Two tools that look at one folder must not disagree about what a find is."""
+    seen = [_seen(tag, label) for tag, labels in DEFAULT_TAGS.items() for label in labels]
+    assert all(one.is_found and not one.unexpected for one in seen)
+    assert set(EXPECTED) == set(DEFAULT_TAGS)
 
 
 def test_every_finding_in_a_negative_is_a_false_alarm() -> None:
