@@ -8,12 +8,16 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.world.country import COUNTRY_HALF_M
 from sim.world.layout import HALF_M
 from sim.world.textures import Layer
 
 FloatArray = NDArray[np.float64]
 NEAR_M, FAR_M = 2.0, 900.0
-_TILE_M = 24.0
+# Edges of the tiles, either way: fine over the district, coarse over the country about it.
+_NEAR_EDGES_M = np.arange(-HALF_M, HALF_M + 1.0, 24.0)
+_FAR_EDGES_M = np.arange(HALF_M + 96.0, COUNTRY_HALF_M + 1.0, 96.0)
+_TILE_EDGES_M = np.concatenate([-_FAR_EDGES_M[::-1], _NEAR_EDGES_M, _FAR_EDGES_M])
 
 
 def indexed(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
@@ -52,9 +56,10 @@ def _tile_corners(sorted_m: NDArray[np.float32], counts: NDArray[np.int64]) -> F
 
 @dataclass(frozen=True)
 class Programs:
-    """The shaders: of the ground, of everything else, and of depth alone."""
+    """The shaders: of the ground, the country, everything else, and of depth alone."""
 
     ground: moderngl.Program
+    country: moderngl.Program
     solid: moderngl.Program
     depth: moderngl.Program
 
@@ -92,20 +97,22 @@ class Geometry:
         rows = triangles.reshape(-1, 3, triangles.shape[1])
         layer = rows[:, 0, 8]
         ground, leaves = layer == Layer.GROUND, layer == Layer.LEAVES
+        country = layer == Layer.COUNTRY
         self._parts = [
             self._load(rows[chosen], program, is_closed)
             for chosen, program, is_closed in (
-                (~(ground | leaves), programs.solid, False),
+                (~(ground | leaves | country), programs.solid, False),
                 (leaves, programs.solid, True),
                 (ground, programs.ground, False),
+                (country, programs.country, False),
             )
             if chosen.any()
         ]
 
     def _load(self, rows: NDArray[np.float32], program: moderngl.Program, is_closed: bool) -> _Part:
         middle = rows[:, :, :2].mean(axis=1)
-        n_side = int(2 * HALF_M / _TILE_M)
-        tile = np.clip(((middle + HALF_M) / _TILE_M).astype(int), 0, n_side - 1)
+        n_side = len(_TILE_EDGES_M) - 1
+        tile = np.clip(np.searchsorted(_TILE_EDGES_M, middle, "right") - 1, 0, n_side - 1)
         number = tile[:, 1] * n_side + tile[:, 0]
         order = np.argsort(number, kind="stable")
         counts = np.bincount(number, minlength=n_side * n_side)
@@ -122,7 +129,7 @@ class Geometry:
             "in_tint",
         )
         bare = (buffer, "3f 3f 24x", "in_position", "in_normal")
-        is_ground = program is self._programs.ground
+        is_ground = program in (self._programs.ground, self._programs.country)
         lit = self._ctx.vertex_array(program, [bare if is_ground else full], index)
         depth = self._ctx.vertex_array(
             self._programs.depth, [(buffer, "3f 36x", "in_position")], index

@@ -45,3 +45,17 @@ class Lens:
                 [0, 0, 1, 0],
             ]
         )
+
+    def camera_from_picture(self) -> FloatArray:
+        """Return what turns (x, y, 1), each of x and y from -1 to 1 over the picture, into a ray.
+
+        The ray's z is 1; camera axes: x right, y down, z forward.
+        """
+        half_w, half_h = self.width_px / 2, self.height_px / 2
+        return np.array(
+            [
+                [half_w / self.fx_px, 0, (half_w - self.cx_px - 0.5) / self.fx_px],
+                [0, half_h / self.fy_px, (half_h - self.cy_px - 0.5) / self.fy_px],
+                [0, 0, 1],
+            ]
+        )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.errors import SkywhistleError
 from sim.camera import CameraModel, CameraPose
+from sim.render.backdrop import Backdrop
 from sim.render.geometry import FAR_M, NEAR_M, Geometry, Programs
 from sim.render.lens import Lens
 from sim.render.shaders import (
@@ -24,6 +25,7 @@ from sim.render.shaders import (
     SOLID_FRAGMENT,
     SOLID_VERTEX,
 )
+from sim.world.country import COUNTRY_HALF_M
 from sim.world.district import District
 from sim.world.layout import HALF_M
 from sim.world.light import Daylight
@@ -100,6 +102,7 @@ class Renderer:
         self._held: list[moderngl.Buffer | moderngl.VertexArray | moderngl.Texture] = []
         self._geometry = self._load_triangles()
         self._load_textures()
+        self._backdrop = Backdrop(self._ctx, self._lens, district.country)
         self._shadow_from_world = self._draw_shadows()
         self._make_targets(samples)
         self._load_puffs()
@@ -107,6 +110,7 @@ class Renderer:
     def close(self) -> None:
         """Free what the graphics driver holds."""
         self._geometry.release()
+        self._backdrop.release()
         for thing in self._held:
             thing.release()
         self._held.clear()
@@ -119,25 +123,33 @@ class Renderer:
         self._ground_program = ctx.program(
             vertex_shader=GROUND_VERTEX, fragment_shader=GROUND_FRAGMENT
         )
+        # The same shader twice, so that each keeps the picture it wears.
+        self._country_program = ctx.program(
+            vertex_shader=GROUND_VERTEX, fragment_shader=GROUND_FRAGMENT
+        )
         self._solid_program = ctx.program(
             vertex_shader=SOLID_VERTEX, fragment_shader=SOLID_FRAGMENT
         )
         self._depth_program = ctx.program(
             vertex_shader=DEPTH_VERTEX, fragment_shader=DEPTH_FRAGMENT
         )
-        programs = Programs(self._ground_program, self._solid_program, self._depth_program)
+        programs = Programs(
+            self._ground_program, self._country_program, self._solid_program, self._depth_program
+        )
         return Geometry(ctx, programs, self.district.triangles)
 
     def _load_textures(self) -> None:
         ground = self.district.ground_rgba
         self._ground = self._ctx.texture((ground.shape[1], ground.shape[0]), 4, ground.tobytes())
+        around = self.district.country.rgba
+        self._country = self._ctx.texture((around.shape[1], around.shape[0]), 4, around.tobytes())
         atlas = self.district.atlas_rgb
         self._atlas = self._ctx.texture_array(
             (atlas.shape[2], atlas.shape[1], atlas.shape[0]), 3, atlas.tobytes(), alignment=1
         )
         detail = paint_detail(np.random.default_rng(self.district.seed))
         self._detail = self._ctx.texture(detail.shape[1::-1], 4, detail.tobytes())
-        for texture in (self._ground, self._atlas, self._detail):
+        for texture in (self._ground, self._country, self._atlas, self._detail):
             texture.build_mipmaps()
             texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
             self._keep(texture)  # type: ignore[arg-type]
@@ -158,6 +170,8 @@ class Renderer:
         target = self._ctx.framebuffer(depth_attachment=self._shadow_map)
         target.use()
         target.clear(depth=1.0)
+        # The map's rim stays open, and what lies past it reads its rim: no shadow.
+        target.scissor = (1, 1, _SHADOW_PX - 2, _SHADOW_PX - 2)
         self._depth_program["clip_from_world"].write(_gl(matrix))  # type: ignore[union-attr]
         self._geometry.draw_depth()
         target.release()
@@ -202,19 +216,30 @@ class Renderer:
             "gain": gain,
             "vivid": day.vivid,
         }
+        matrices = {
+            "clip_from_world": clip_from_world,
+            "shadow_from_world": self._shadow_from_world,
+        }
         textures = {"atlas": self._atlas, "ground": self._ground, "shadow_map": self._shadow_map}
-        textures["detail"] = self._detail
-        for program in (self._ground_program, self._solid_program):
-            for name, value in values.items():
-                program[name].value = tuple(value) if np.ndim(value) else value  # type: ignore[union-attr, arg-type]
-            program["clip_from_world"].write(_gl(clip_from_world))  # type: ignore[union-attr]
-            program["shadow_from_world"].write(_gl(self._shadow_from_world))  # type: ignore[union-attr]
-            for unit, (name, texture) in enumerate(textures.items()):
-                texture.use(unit)  # type: ignore[attr-defined]
+        textures |= {"detail": self._detail, "country": self._country}
+        for unit, texture in enumerate(textures.values()):
+            texture.use(unit)  # type: ignore[attr-defined]
+        units = {name: unit for unit, name in enumerate(textures)}
+        drawn = (self._ground_program, self._country_program, self._solid_program)
+        for program in (*drawn, self._backdrop.program, self._backdrop.belt_program):
+            for name, value in (values | units).items():
                 if name in program:
-                    program[name].value = unit  # type: ignore[union-attr]
-        self._ground_program["wet"].value = day.wet  # type: ignore[union-attr]
-        self._ground_program["half_m"].value = HALF_M  # type: ignore[union-attr]
+                    program[name].value = tuple(value) if np.ndim(value) else value  # type: ignore[union-attr, arg-type]
+            for name, matrix in matrices.items():
+                if name in program:
+                    program[name].write(_gl(matrix))  # type: ignore[union-attr]
+        for program, half_m in (
+            (self._ground_program, HALF_M),
+            (self._country_program, COUNTRY_HALF_M),
+        ):
+            program["wet"].value = day.wet  # type: ignore[union-attr]
+            program["half_m"].value = half_m  # type: ignore[union-attr]
+        self._country_program["ground"].value = units["country"]  # type: ignore[union-attr]
 
     def _draw_puffs(
         self, pose: CameraPose, clip_from_world: FloatArray, time_s: float, exposure: float
@@ -255,6 +280,8 @@ class Renderer:
         self._drawn.clear(*self._horizon(look.exposure), depth=1.0)
         self._light(pose, clip_from_world, look.exposure)
         self._geometry.draw(clip_from_world)
+        if self._backdrop.is_seen(pose):
+            self._backdrop.draw(pose, self.district.daylight)
         self._draw_puffs(pose, clip_from_world, time_s, look.exposure)
         self._ctx.copy_framebuffer(self._resolved, self._drawn)
         shape = (self._lens.height_px, self._lens.width_px, 3)

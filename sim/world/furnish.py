@@ -180,24 +180,3 @@ def furnish(site: Site) -> None:
             site.take(Footprint(foot.east_m, foot.north_m, long, wide))
     if site.layout.river.width_m > 22:
         moor(site, int(site.layout.river.width_m / 2))
-
-
-def lay_fields_around(mesh: MeshBuilder, rng: np.random.Generator, grass_rgb: Rgb) -> None:
-    """Lay farmland around the district, so that its edge is no cliff and no bare plain."""
-    step, far = 64.0, HALF_M + 6 * 64.0
-    crops = ((0.6, 0.56, 0.36), (0.42, 0.5, 0.26), (0.5, 0.52, 0.3), (0.36, 0.46, 0.22))
-    for west in np.arange(-far, far, step):
-        for south in np.arange(-far, far, step):
-            if max(abs(west + step / 2), abs(south + step / 2)) < HALF_M:
-                continue
-            tint = np.array(grass_rgb) / 230
-            if rng.random() < 0.6:
-                tint = np.array(crops[int(rng.integers(len(crops)))]) * rng.uniform(0.8, 1.2)
-            lit = np.clip(tint * rng.uniform(0.85, 1.1), 0, 1.6)
-            east, north = west + step, south + step
-            corners = np.array(
-                [[west, south, 0.0], [east, south, 0.0], [east, north, 0.0], [west, north, 0.0]]
-            )
-            layer = Layer.LEAVES if rng.random() < 0.5 else Layer.PLAIN
-            tone = (float(lit[0]), float(lit[1]), float(lit[2]))
-            mesh.metric_quad(corners, float(rng.uniform(8, 14)), layer, tone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ class Daylight:
         balance_rgb: The camera's white balance, gains.
         vivid: Saturation, 1 keeps the colours as they are.
         wet: How wet the ground is, 0 to 1; it darkens and holds puddles.
+        cloud: Share of the sky under cloud, 0 to 1.
+        sky_gain: How bright the sky looks beside the land; over 1.2 it burns out.
+        clouds_at: Where in the pattern of clouds the district lies, each in [0, 1).
     """
 
     azimuth_rad: float
@@ -35,6 +38,9 @@ class Daylight:
     balance_rgb: Rgb = (1.0, 1.0, 1.0)
     vivid: float = 0.84
     wet: float = 0.0
+    cloud: float = 0.3
+    sky_gain: float = 1.0
+    clouds_at: tuple[float, float] = (0.0, 0.0)
 
     def towards_sun(self) -> NDArray[np.float64]:
         """Return the unit vector to the sun, east north up."""
@@ -48,6 +54,14 @@ class Daylight:
         )
 
 
+# Name -> range of the share of the sky under cloud, and of how bright it looks beside the land: a
+# camera exposed for the land shows many skies too bright.
+_CLOUDS = {
+    "clear": ((0.0, 0.5), (0.65, 1.5)),
+    "thin_cloud": ((0.5, 0.9), (0.8, 1.8)),
+    "haze": ((0.0, 0.6), (0.85, 1.7)),
+    "overcast": ((0.92, 1.0), (1.0, 1.8)),
+}
 # Name -> weight, range of the sky's share of the light on level ground, range of haze per metre.
 _SKIES = {
     "clear": (0.46, (0.22, 0.36), (0.0001, 0.0009)),
@@ -77,7 +91,7 @@ def draw_daylight(rng: np.random.Generator) -> Daylight:
     is_wet = rng.random() < (0.5 if name == "overcast" else 0.12)
     tone = rng.normal(0, 0.03)
     grey = float(rng.uniform(0.5, 0.8))
-    return Daylight(
+    day = Daylight(
         azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
         elevation_rad=elevation,
         sun_rgb=_triple(sun * np.array([1.0, 1 - 0.3 * warm, 1 - 0.85 * warm])),
@@ -87,4 +101,11 @@ def draw_daylight(rng: np.random.Generator) -> Daylight:
         balance_rgb=_triple(np.array([1 + tone, 1 + rng.normal(0, 0.012), 1 - tone])),
         vivid=float(rng.uniform(0.66, 1.05)),
         wet=float(rng.uniform(0.45, 1.0)) if is_wet else 0.0,
+    )
+    cloud, gain = _CLOUDS[name]
+    return replace(
+        day,
+        cloud=float(rng.uniform(*cloud)),
+        sky_gain=float(np.exp(rng.uniform(*np.log(gain)))),
+        clouds_at=(float(rng.random()), float(rng.random())),
     )
