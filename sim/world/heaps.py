@@ -5,7 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sim.world.earth import EARTH_TONES, Tones, blanket, blots, heap, lay_patch, mesa, roll_tracks
+from sim.world.earth import (
+    EARTH_TONES,
+    Tones,
+    blanket,
+    blots,
+    heap,
+    lay_patch,
+    lumpy_outline,
+    mesa,
+    roll_tracks,
+)
 from sim.world.finds import Finds, FloatArray, free_plot, tint_of
 from sim.world.ground import pixels
 from sim.world.lorries import roller, tipper
@@ -156,6 +166,7 @@ def _trees_about(finds: Finds, foot: Footprint) -> None:
     SPECIES["round"].build(rng).place(site.mesh, np.array(spots), tints)
 
 
+_MOUND_M = (11.0, 30.0)  # length of a big spoil mound
 _SPOIL_TONES: tuple[Tones, ...] = (
     *EARTH_TONES,
     ((58, 56, 56), (92, 88, 86)),  # slag, coal dirt
@@ -170,7 +181,7 @@ def _spoil(finds: Finds, foot: Footprint) -> tuple[FloatArray, FloatArray]:
     wide = Footprint(
         foot.east_m, foot.north_m, foot.length_m + 1.6, foot.width_m + 1.6, foot.turn_rad
     )
-    patch = lay_patch(finds, wide.corners(), tones, 0.8)
+    patch = lay_patch(finds, lumpy_outline(rng, wide, 0.04), tones, 0.8)
     roll_tracks(patch, wide, 2, 0.25)
     skin = Skin(Layer.SOIL, tint_of(tones[int(rng.integers(2))], rng), float(rng.uniform(3, 6)))
     size = min(foot.length_m, foot.width_m)
@@ -199,14 +210,17 @@ def _spoil(finds: Finds, foot: Footprint) -> tuple[FloatArray, FloatArray]:
 def add_waste_pile(finds: Finds) -> None:
     """Dump rubbish, rubble or spoil."""
     rng = finds.site.rng
-    kind = (_rubbish, _rubble, _spoil)[int(rng.choice(3, p=(0.42, 0.26, 0.32)))]
-    least, largest = (4.0, 30.0) if kind is _spoil else (3.0, 13.0)
+    kind = (_rubbish, _rubble, _spoil)[int(rng.choice(3, p=(0.4, 0.25, 0.35)))]
+    least, largest = (3.0, 13.0)
+    if kind is _spoil:  # a lorry's load or two, or what a site has thrown up in months
+        least, largest = _MOUND_M if rng.random() < 0.5 else (4.0, 12.0)
     long = float(least * (largest / least) ** rng.random())
     wide = max(2.4, long * float(rng.uniform(0.55, 1.0)))
     plot = free_plot(finds, _DUMPS, (long + 1.0, wide + 1.0), 0.7)
-    if plot is None and long > 9.0:  # half as large, where that fits
-        long, wide = long * 0.5, wide * 0.5
-        plot = free_plot(finds, _DUMPS, (long + 1.0, wide + 1.0), 0.7)
+    for _ in range(2):  # a smaller one, where that fits
+        if plot is None and long > 9.0:
+            long, wide = long * 0.72, max(2.4, wide * 0.72)
+            plot = free_plot(finds, _DUMPS, (long + 1.0, wide + 1.0), 0.7)
     if plot is None:  # a smaller one between houses
         long, wide = min(long, 4.0), min(wide, 3.4)
         plot = free_plot(finds, (*_DUMPS, *CLOSE_LOTS), (long + 1.0, wide + 1.0), 0.7)

@@ -16,6 +16,7 @@ from sim.world.families import FAMILIES
 from sim.world.finds import Finds, FloatArray
 from sim.world.floor import lay_ground
 from sim.world.ground import GROUND_PX, Ground, pixels
+from sim.world.heaps import add_waste_pile
 from sim.world.layout import (
     BANK_M,
     DUAL_M,
@@ -119,14 +120,14 @@ def test_the_truth_of_a_strip_follows_the_strip(open_town: Finds) -> None:
     assert lay_strip(open_town)
     (find,) = open_town.found
     assert (find.kind, find.name) == ("violation", "bare_soil")
-    picture = open_town.ground.rgb.astype(int)
+    picture = open_town.ground.rgb
     cols, rows = pixels(find.points_m[:, :2]).T
-    painted = np.ptp(picture[rows, cols], axis=1) > 4  # the ground was grey
+    painted = np.ptp(picture[rows, cols].astype(int), axis=1) > 4  # the ground was grey
     assert painted.mean() > 0.8
     mask = np.zeros(picture.shape[:2], np.uint8)
     cv2.fillPoly(mask, [pixels(find.outline_m).reshape(-1, 1, 2)], 1)
     cv2.polylines(mask, [pixels(find.outline_m).reshape(-1, 1, 2)], True, 1, 41)
-    strays = np.count_nonzero(picture[mask == 0].max(axis=1) != 120)
+    strays = np.count_nonzero((picture[..., 2] != 120) & (mask == 0))
     assert strays < 0.02 * np.count_nonzero(mask)  # crumbs of a ragged edge
     box_area = float(np.prod(np.ptp(find.outline_m, axis=0)))
     assert 0 < area_m2(find.outline_m) <= box_area
@@ -159,6 +160,21 @@ def _heights_over(rows: NDArray[np.float32], spot: FloatArray) -> FloatArray:
             if abs(area_m2(tri[:, :2])) > 1e-6 and is_inside(tri[:, :2], spot)
         ]
     )
+
+
+def test_spoil_lies_in_loads_and_in_mounds(open_town: Finds) -> None:
+    """With room, dumped heaps reach from a barrow's load to a mound as high as a house."""
+    for _ in range(40):
+        open_town.site.taken.clear()
+        open_town.site._n_discs = 0
+        add_waste_pile(open_town)
+    wide = np.array([np.ptp(f.outline_m, axis=0).max() for f in open_town.found])
+    high = np.array([f.height_m for f in open_town.found])
+    assert {f.name for f in open_town.found} == {"waste_pile"}
+    assert np.count_nonzero((wide > 10) & (high > 1.5)) >= 3
+    assert np.count_nonzero(wide < 6) >= 3
+    assert high.max() < 8.5
+    assert wide.max() < 36
 
 
 @pytest.mark.parametrize("seed", range(4))
