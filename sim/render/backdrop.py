@@ -93,8 +93,8 @@ class Backdrop:
         hits = pose.position_m[:2] + rays[:, :2] * depth_m[:, None]
         return bool(np.abs(hits).max() > COUNTRY_HALF_M - 1.0 or depth_m.max() > FAR_M - 1.0)
 
-    def draw(self, pose: CameraPose, day: Daylight) -> None:
-        """Draw behind what the framebuffer in use holds; light and textures are set already."""
+    def draw(self, target: moderngl.Framebuffer, pose: CameraPose, day: Daylight) -> None:
+        """Draw behind what the framebuffer in use, the target, holds; the light is set already."""
         turn = pose.enu_from_camera @ self._camera_from_picture
         self.program["world_from_picture"].write(  # type: ignore[union-attr]
             np.ascontiguousarray(turn.T, np.float32).tobytes()
@@ -106,7 +106,9 @@ class Backdrop:
         self._ctx.depth_func = "<="
         self._quad.render(moderngl.TRIANGLE_STRIP)
         self._ctx.enable_only(moderngl.DEPTH_TEST | moderngl.BLEND)
+        target.depth_mask = False  # all bands are as far off: one must not hide the next
         self._belts.render(moderngl.TRIANGLES)
+        target.depth_mask = True
         self._ctx.enable_only(moderngl.DEPTH_TEST)
         self._ctx.depth_func = "<"
 

@@ -281,7 +281,7 @@ class Renderer:
         self._light(pose, clip_from_world, look.exposure)
         self._geometry.draw(clip_from_world)
         if self._backdrop.is_seen(pose):
-            self._backdrop.draw(pose, self.district.daylight)
+            self._backdrop.draw(self._drawn, pose, self.district.daylight)
         self._draw_puffs(pose, clip_from_world, time_s, look.exposure)
         self._ctx.copy_framebuffer(self._resolved, self._drawn)
         shape = (self._lens.height_px, self._lens.width_px, 3)

@@ -140,7 +140,7 @@ def _paint_plot(rgb: ImageArray, rng: np.random.Generator, plot: Plot, family: F
     grass = np.array(family.grass_rgb, np.float64)
     corners = _px(foot.corners())
     if plot.edge in {"hedge", "trees"}:
-        cv2.polylines(rgb, [corners], True, _shade(grass, 0.55), 3, cv2.LINE_AA)
+        cv2.polylines(rgb, [corners], True, _shade(grass, 0.68), 2, cv2.LINE_AA)
     elif plot.edge == "track":
         track = _shade(0.5 * np.array(family.soil_rgb) + 0.5 * np.array(family.paving_rgb), 0.95)
         cv2.polylines(rgb, [corners], True, track, 3, cv2.LINE_AA)

@@ -7,11 +7,10 @@ from numpy.typing import NDArray
 
 from sim.world.boats import moor
 from sim.world.buildings import FLOOR_M, Named, Site
-from sim.world.layout import HALF_M, Lot
+from sim.world.layout import Lot
 from sim.world.mesh import (
     VERTEX_FLOATS,
     Footprint,
-    MeshBuilder,
     Rgb,
     Skin,
     Template,

@@ -35,6 +35,7 @@ FloatArray = NDArray[np.float64]
 _CELL_M = 96.0  # of the laid ground; divides both squares' sides
 _CLEAR_M = 8.0  # nothing stands nearer to the district: a lane runs round it
 _NEAR_M = 35.0  # trees so near to the district are built finer
+_HEDGE_M = 10.0  # of one piece
 _CANOPY_SHARE = 0.62  # height of a wood's closed canopy in that of its trees
 
 
@@ -63,6 +64,10 @@ def lay_country(
     placed = np.concatenate([np.zeros((0, 6)), *spots])
     placed = placed[_is_open(layout, placed[:, :2], placed[:, 4])]
     _plant(rng, mesh, placed, family)
+    hedges = np.concatenate([np.zeros((0, 6)), *(_hedges(rng, plot) for plot in plots)])
+    hedges = hedges[_is_open(layout, hedges[:, :2], np.full(len(hedges), _HEDGE_M / 2))]
+    leaf = np.array(family.grass_rgb) / 255 * 0.85
+    _plant_hedges(mesh, leaf * rng.uniform(0.8, 1.15, (len(hedges), 1)), hedges)
     return country
 
 
@@ -158,10 +163,30 @@ def _trees(rng: np.random.Generator, mesh: MeshBuilder, plot: Plot, family: Fami
         slim = float(rng.choice([1.9, 3.2]))  # poplars are slim
         rows.append(_as_trees(rng, points, (2.4, 4.4), slim))
     elif plot.edge == "hedge":
-        points = _along_edges(rng, foot, 14.0)
-        points = points[rng.random(len(points)) < 0.45]
-        rows.append(_as_trees(rng, points, (1.5, 3.4), 1.4))
+        points = _along_edges(rng, foot, 30.0)
+        rows.append(_as_trees(rng, points, (1.5, 3.2), 1.5))
     return np.concatenate(rows)
+
+
+def _hedges(rng: np.random.Generator, plot: Plot) -> FloatArray:
+    """Return the pieces of a plot's hedge, shape (N, 6), with a gap now and then."""
+    corners, out = plot.foot.corners(), [np.zeros((0, 6))]
+    for i in range(4):
+        start, along = corners[i], corners[(i + 1) % 4] - corners[i]
+        count = int(np.hypot(*along) / _HEDGE_M)
+        share = (np.arange(count)[:, None] + 0.5) / max(count, 1)
+        turn = np.full(count, np.arctan2(along[1], along[0])) + rng.normal(0, 0.03, count)
+        size = rng.uniform(0.95, 1.15, count)
+        piece = [start + share * along, np.zeros(count), turn, size, rng.uniform(1.1, 2.3, count)]
+        out.append(np.column_stack(piece)[rng.random(count) < 0.9])
+    return np.concatenate(out) if plot.edge == "hedge" else out[0]
+
+
+def _plant_hedges(mesh: MeshBuilder, tints: FloatArray, pieces: FloatArray) -> None:
+    piece, leaves = MeshBuilder(), Skin(Layer.LEAVES, (0.8, 0.8, 0.8), 2.5)
+    top = Skin(Layer.LEAVES, (1.0, 1.0, 1.0), 2.5)
+    box(piece, Footprint(0.0, 0.0, _HEDGE_M, 1.6), (0.0, 1.0), leaves, top)
+    Template(piece.rows()).place(mesh, pieces, tints)
 
 
 def _close_canopy(mesh: MeshBuilder, foot: Footprint, high_m: float, family: Family) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import moderngl
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -82,9 +83,11 @@ def test_a_patrol_picture_is_the_same_with_and_without_the_backdrop(
     drawn: list[CameraPose] = []
     draw = Backdrop.draw
 
-    def noted(self: Backdrop, pose: CameraPose, day: Daylight) -> None:
+    def noted(
+        self: Backdrop, target: moderngl.Framebuffer, pose: CameraPose, day: Daylight
+    ) -> None:
         drawn.append(pose)
-        draw(self, pose, day)
+        draw(self, target, pose, day)
 
     monkeypatch.setattr(Backdrop, "is_seen", lambda self, pose: True)
     monkeypatch.setattr(Backdrop, "draw", noted)
