@@ -112,11 +112,12 @@ def hang_signs(site: Site) -> None:
 def add_billboard(finds: Finds) -> None:
     """Put up a billboard: on posts, as a slim pillar, or standing on the ground."""
     rng, mesh = finds.site.rng, finds.site.mesh
-    style = int(rng.choice(3, p=[0.45, 0.25, 0.3]))
+    style = int(rng.choice(4, p=[0.3, 0.2, 0.25, 0.25]))
     long, high, under = (
         (float(rng.uniform(5, 10)), float(rng.uniform(2.5, 4.5)), float(rng.uniform(2.5, 6))),
         (float(rng.uniform(1.4, 2.4)), float(rng.uniform(4.0, 7.0)), 0.3),
         (float(rng.uniform(4, 12)), float(rng.uniform(2.0, 3.5)), 0.2),
+        (float(rng.uniform(6, 12)), float(rng.uniform(5.0, 9.0)), float(rng.uniform(0.4, 3.0))),
     )[style]
     spot = free_spot(finds, ("yard", "parking", "park", "field", "block", "hall"), long / 2 + 0.4)
     if spot is None:
@@ -145,7 +146,7 @@ def _compose(site: Site, face: Footprint, heights_m: tuple[float, float]) -> Non
         band = np.concatenate([at_height(base, bottom), at_height(base[::-1], top)])
         site.mesh.metric_quad(band, 40.0, Layer.PLAIN, _board_rgb(row))
         if top - bottom > 0.35 and rng.random() < 0.8:
-            line = min((top - bottom) * 0.8, 1.6)
+            line = min((top - bottom) * 0.8, 2.4)
             middle = (top + bottom) / 2
             inner = Footprint(
                 face.east_m, face.north_m, face.length_m * 0.9, face.width_m + 0.04, face.turn_rad

@@ -271,14 +271,14 @@ def _signs(rng: np.random.Generator) -> ImageArray:
             if rng.random() < 0.08:
                 continue
             corner = np.array([col * cell, row * cell])
-            for _ in range(int(rng.integers(4, 8))):
+            for _ in range(int(rng.integers(6, 10))):
                 start = rng.integers(5, cell - 5, 2)
                 end = start.copy()
                 axis = int(rng.integers(3))
-                if axis < 2:
-                    end[axis] = rng.integers(5, cell - 5)
+                if axis < 2:  # a stroke along or down; it spans most of its cell
+                    start[axis], end[axis] = rng.integers(4, 11), rng.integers(cell - 13, cell - 4)
                 else:
-                    end = rng.integers(5, cell - 5, 2)
+                    end = np.clip(start + rng.integers(-8, 9, 2), 4, cell - 5)
                 ends = (corner + start).tolist(), (corner + end).tolist()
                 cv2.line(image, *ends, letters, 2, cv2.LINE_AA)
     return image

@@ -10,6 +10,7 @@ from sim.world.distractors import add_lorry, add_plant
 from sim.world.district import District
 from sim.world.families import FAMILIES
 from sim.world.finds import Finds
+from sim.world.floor import lay_ground
 from sim.world.ground import GROUND_PX, Ground
 from sim.world.layout import Layout, Street
 from sim.world.lorries import LOADS, LORRIES, SKIPS, excavator, lorry, roller, tipper
@@ -17,6 +18,7 @@ from sim.world.mesh import VERTEX_FLOATS, Footprint, MeshBuilder
 from sim.world.signs import add_billboard, lettered
 from sim.world.sites import clear_blocks
 from sim.world.street import cyclist, furnish_streets, people, person
+from sim.world.terrain import drape, draw_terrain
 from sim.world.textures import SIGN_RGB, SIGN_ROWS, Layer, paint_atlas
 from sim.world.traffic import on_bridge, park_cars, street_place
 from sim.world.vehicles import CARS, Painted, bus, car
@@ -120,6 +122,22 @@ def test_what_stands_in_streets_keeps_off_cars_and_water(town: Finds) -> None:
     assert 0.0 < rows[:, 2].min() < 0.1
     feet = rows[rows[:, 2] < 0.1][:, :2].astype(np.float64)
     assert float(site.layout.river.distance_m(feet[:, 0], feet[:, 1]).min()) > 5.0
+
+
+def test_on_hills_all_of_it_stands_on_the_slope(town: Finds) -> None:
+    """Draped over relief, vehicles, people and masts neither float nor sink."""
+    site = town.site
+    park_cars(site)
+    furnish_streets(site)
+    people(site, [])
+    terrain = draw_terrain(4, site.layout, 10.0)
+    flat = site.mesh.rows()
+    lay_ground(site.mesh, site.layout, [])
+    hilly = drape(terrain, site.mesh.rows())[: len(flat)]  # the ground's triangles come last
+    over = hilly[:, 2] - terrain.up_m(hilly[:, 0], hilly[:, 1])
+    assert np.ptp(hilly[:, 2]) > np.ptp(flat[:, 2]) + 4.0
+    assert np.abs(over - flat[:, 2]).max() < 1e-3
+    assert 0.0 < over.min() < 0.1
 
 
 def test_a_person_is_as_tall_as_a_person() -> None:
