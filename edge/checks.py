@@ -35,6 +35,8 @@ _MEGABYTE = 1_000_000
 _PLAUSIBLE_UTC_NS = 1_767_225_600 * 1_000_000_000
 # Messages without which nothing can be located; the others make it better.
 _NEEDED = frozenset({"ATTITUDE", "GLOBAL_POSITION_INT"})
+# These only for the ground, and only where `ground.source` may take it from them.
+_GROUND_OF = {"RANGEFINDER": "rangefinder", "TERRAIN_REPORT": "terrain_report"}
 _OPENCV_NAMES = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
                  "opencv-contrib-python-headless")  # fmt: skip
 _GIMBAL_OF_MOUNT = {
@@ -167,12 +169,27 @@ def _check_autopilot(probe: AutopilotProbe, patrol: PatrolConfig) -> Iterator[Fi
     yield Finding("autopilot", Grade.OK, f"heartbeat of a {probe.vehicle_type}, {probe.firmware}")
     for name, asked_hz in sorted(probe.asked_hz.items()):
         got_hz = probe.rates_hz.get(name, 0.0)
-        grade = Grade.OK
+        grade, why = Grade.OK, ""
         if name in probe.missing:
-            grade = Grade.FAIL if name in _NEEDED and got_hz == 0.0 else Grade.WARN
-        yield Finding("autopilot", grade, f"{name}: {got_hz:.1f} Hz, asked for {asked_hz:g}")
+            grade, why = _grade_of_missing(name, got_hz, patrol.ground.source)
+        told = f"{name}: {got_hz:.1f} Hz, asked for {asked_hz:g}"
+        yield Finding("autopilot", grade, told + why)
     for camera in patrol.camera:
         yield from _check_gimbal(camera, probe)
+
+
+def _grade_of_missing(name: str, got_hz: float, ground: str) -> tuple[Grade, str]:
+    """Say how bad it is that a message comes too seldom or not at all, and why."""
+    of_ground = _GROUND_OF.get(name)
+    if of_ground is not None and ground not in {"auto", of_ground}:
+        return Grade.OK, f"; not needed: ground.source is {ground}"
+    if got_hz > 0.0:
+        return Grade.WARN, ""
+    if name in _NEEDED or of_ground == ground:
+        return Grade.FAIL, "; without it nothing can be located"
+    if of_ground is not None:
+        return Grade.WARN, "; ground.source is auto: the ground is taken from what there is"
+    return Grade.WARN, ""
 
 
 def _check_gimbal(camera: CameraConfig, probe: AutopilotProbe) -> Iterator[Finding]:

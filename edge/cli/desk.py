@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def desk(
-    config: Path = typer.Argument(..., help="A patrol.toml; its [mqtt] table is used."),
+    config: Path = typer.Argument(..., help="A patrol.toml; its table `mqtt` is used."),
     database: Path = typer.Option(
         DEFAULT_DATABASE,
         help="Where messages are committed. Its name at the broker is kept in it: a copy that is "

@@ -13,7 +13,7 @@ def commit_line(committed: CommittedAlert) -> str:
     alert = committed.alert
     utc = utc_text(committed.received_utc_ns) or ""
     parts = [
-        utc[11:23],
+        utc[11:],
         committed.drone_id,
         f"{alert.kind.name.lower():<6}",
         f"{alert.label} ({_SEVERITY_WORDS[alert.severity]})",

@@ -104,13 +104,11 @@ class Desk:
         self._store = store
         self._on_commit = on_commit
         self._utc_ns = utc_ns
-        client_id = mqtt.desk_client_id or store.client_id()
-        log.info("desk_started session=%s broker=%s:%d", client_id, mqtt.host, mqtt.port)
         offline = json.dumps({"state": "offline"}).encode()
         self._offline = Message(DESK_STATE, offline, is_retained=True)
         self._session = MqttSession(
             mqtt,
-            client_id,
+            session_name(mqtt, store),
             (ALL_UP,),
             Will(DESK_STATE, offline),
             receive_max=_RECEIVE_MAX,
@@ -284,6 +282,11 @@ class Desk:
         self._session.publish(Message(DESK_STATE, json.dumps(state).encode(), is_retained=True))
 
 
+def session_name(mqtt: MqttConfig, store: DeskStore) -> str:
+    """Return the name under which the broker keeps a desk's session: one desk, one name."""
+    return mqtt.desk_client_id or store.client_id()
+
+
 def split_ack(stamp: Stamp, done: list[int], rejects: list[Reject]) -> list[Ack]:
     """Make as many acks as the bounds of one need; `stamp.seq` is `up_to`."""
     extra = sorted({seq for seq in done if seq > stamp.seq})
@@ -321,6 +324,14 @@ def run_desk(
         ConfigError: A credential file cannot be used.
     """
     with RoleLock(db_path, "desk"), DeskStore(db_path) as store:
+        log.info(
+            "desk_started database=%s alerts=%d broker=%s:%d session=%s",
+            db_path,
+            store.counts()["alert"],
+            mqtt.host,
+            mqtt.port,
+            session_name(mqtt, store),
+        )
         Desk(mqtt, store, on_commit, utc_ns).run(stop)
 
 

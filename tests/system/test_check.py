@@ -63,6 +63,7 @@ def test_an_aircraft_that_would_fly(folder: Path, flight: Path) -> None:
         r"ok  autopilot +heartbeat of a QUADROTOR",
         r"ok  autopilot +ATTITUDE: [0-9.]+ Hz, asked for 30",
         r"ok  autopilot +GLOBAL_POSITION_INT: [0-9.]+ Hz, asked for 10",
+        r"warn  autopilot +TERRAIN_REPORT: 0\.0 Hz, asked for 1; ground\.source is auto",
         r"ok  mount of main +fixed",
         r"ok  camera main +mavlink: 640×640 at [0-9.]+ Hz by \w+, time from pts",
         r"ok  camera main +calibration camera\.toml fits this size",

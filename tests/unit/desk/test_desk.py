@@ -183,5 +183,6 @@ def test_a_committed_alert_is_one_line() -> None:
     )
     line = commit_line(committed)
     assert "\n" not in line
+    assert line.startswith("08:00:00.123Z  ")  # UTC, and it says so
     for part in ("d1", "structure (high)", "31.570123 120.301235", "±3.4 m", "城管", "replay"):
         assert part in line
