@@ -66,7 +66,7 @@ def lay_country(
     _plant(rng, mesh, placed, family)
     hedges = np.concatenate([np.zeros((0, 6)), *(_hedges(rng, plot) for plot in plots)])
     hedges = hedges[_is_open(layout, hedges[:, :2], np.full(len(hedges), _HEDGE_M / 2))]
-    leaf = np.array(family.grass_rgb) / 255 * 0.85
+    leaf = np.array(family.grass_rgb) / 255 * 1.05
     _plant_hedges(mesh, leaf * rng.uniform(0.8, 1.15, (len(hedges), 1)), hedges)
     return country
 
@@ -183,8 +183,8 @@ def _hedges(rng: np.random.Generator, plot: Plot) -> FloatArray:
 
 
 def _plant_hedges(mesh: MeshBuilder, tints: FloatArray, pieces: FloatArray) -> None:
-    piece, leaves = MeshBuilder(), Skin(Layer.LEAVES, (0.8, 0.8, 0.8), 2.5)
-    top = Skin(Layer.LEAVES, (1.0, 1.0, 1.0), 2.5)
+    piece, leaves = MeshBuilder(), Skin(Layer.LEAVES, (1.0, 1.0, 1.0), 2.5)
+    top = Skin(Layer.LEAVES, (1.25, 1.25, 1.25), 2.5)
     box(piece, Footprint(0.0, 0.0, _HEDGE_M, 1.6), (0.0, 1.0), leaves, top)
     Template(piece.rows()).place(mesh, pieces, tints)
 
