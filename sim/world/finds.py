@@ -117,7 +117,16 @@ class Finds:
     found: list[Find]
     smokes: list[Smoke]
     holes: list[FloatArray] = field(default_factory=list)  # outlines the ground is cut out of
+    shrouds: list[FloatArray] = field(default_factory=list)  # convex; smoke hides what lies there
     corners: list[Footprint] = field(default_factory=list)  # of building sites, kept for a pit
+
+    def is_shrouded(self, points_m: FloatArray) -> bool:
+        """Say whether a bank of smoke hides any of these points, shape (N, 2)."""
+        return any(
+            cv2.pointPolygonTest(shroud.astype(np.float32), (float(e), float(n)), False) >= 0
+            for shroud in self.shrouds
+            for e, n in points_m
+        )
 
     def name_furniture(self) -> None:
         """Record what the town's furniture holds that looks like something to be found."""
@@ -175,7 +184,8 @@ def free_spot(finds: Finds, kinds: tuple[str, ...], radius_m: float) -> tuple[fl
         room = np.maximum(np.array([lot.foot.length_m, lot.foot.width_m]) / 2 - radius_m * 0.9, 0.2)
         east, north = lot.foot.place(site.rng.uniform(-1, 1, (1, 2)) * room)[0]
         inside = max(abs(east), abs(north)) < HALF_M - EDGE_M
-        if inside and site.is_free(east, north, radius_m):
+        hidden = finds.is_shrouded(np.array([[east, north]]))
+        if inside and not hidden and site.is_free(east, north, radius_m):
             site.taken.append((east, north, radius_m + 0.6))
             return float(east), float(north)
     return None
@@ -212,7 +222,8 @@ def free_plot(
             float(east), float(north), float(fits[0]), float(fits[1]), lots[pick].foot.turn_rad
         )
         inside = np.abs(foot.corners()).max() < HALF_M - EDGE_M
-        if inside and site.all_free(inside_points(foot, 2.2), 1.6):
+        hidden = finds.is_shrouded(foot.corners())
+        if inside and not hidden and site.all_free(inside_points(foot, 2.2), 1.6):
             site.take(foot, -0.8)
             return foot
     return None
@@ -285,6 +296,7 @@ def bank_spot(finds: Finds, length_m: float) -> tuple[float, float] | None:
         clear = all(abs(steps - at).min() > reach for at, reach in bridges)
         easts = river.centre_m(steps) + side * river.width_m * 0.3
         spots = np.column_stack([easts, steps])
+        clear = clear and not finds.is_shrouded(spots)
         if clear and np.abs(steps).max() < HALF_M - 8 and site.all_free(spots, 3.6):
             site.taken += [(float(e), float(n), 3.2) for e, n in spots]
             return north, side

@@ -117,10 +117,33 @@ def _front_spots(
 
 def _inner_spot(finds: Finds) -> tuple[float, float] | None:
     """Draw a free place from which a bank of smoke does not drift out of the district."""
-    for _ in range(8):
-        spot = free_spot(finds, _LARGE_LOTS, 3.0)
+    in_wood = finds.site.rng.random() < 0.55
+    for attempt in range(8):
+        kinds = ("wood",) if in_wood and attempt < 4 else _LARGE_LOTS
+        spot = free_spot(finds, kinds, 3.0)
         if spot is not None and max(abs(spot[0]), abs(spot[1])) < HALF_M - _DRIFT_M:
             return spot
+    return None
+
+
+def _clear_wind(
+    finds: Finds, spot: tuple[float, float], reach_m: float
+) -> tuple[float, float] | None:
+    """Draw a wind that drives a front's smoke over no other find, nor the river: it hides them."""
+    north = np.arange(-HALF_M, HALF_M, 6.0)
+    river = np.column_stack([finds.site.layout.river.centre_m(north), north])
+    kept_clear = np.array([find.reference_m for find in finds.found] + river.tolist())
+    for _ in range(12):
+        wind = _wind(finds.site.rng, 1.6, 4.2)
+        along = np.array(wind) / np.hypot(*wind)
+        across = np.array([-along[1], along[0]]) * (reach_m + 10.0)
+        end = along * (12.0 + 9.0 * float(np.hypot(*wind)))
+        corners = np.array(
+            [-across - 8.0 * along, across - 8.0 * along, across + end, end - across]
+        )
+        swept = Finds(finds.site, finds.ground, [], [], shrouds=[corners + np.array(spot)])
+        if not swept.is_shrouded(kept_clear):
+            return wind
     return None
 
 
@@ -131,7 +154,9 @@ def _add_front(finds: Finds) -> bool:
     spot = _inner_spot(finds)
     if spot is None:
         return False
-    wind = _wind(rng, 1.6, 4.2)
+    wind = _clear_wind(finds, spot, reach)
+    if wind is None:
+        return False
     across = np.array([-wind[1], wind[0]]) / np.hypot(*wind)
     burning = _front_spots(finds, spot, across * reach)
     for east, north in burning:
@@ -142,9 +167,9 @@ def _add_front(finds: Finds) -> bool:
             _fire(finds, (east, north), size, wind, 9)
     front = (float(across[0] * reach), float(across[1] * reach))
     base = np.array(_SMOKE_RGB[int(rng.choice(len(_SMOKE_RGB), p=_SMOKE_SHARE))])
-    wide, life, rise = rng.uniform(9, 17), rng.uniform(15, 20), rng.uniform(0.5, 1.1)
+    wide, life, rise = rng.uniform(8, 14), rng.uniform(13, 19), rng.uniform(0.5, 1.1)
     parts = []
-    for share, gain in ((0.4, 1.0), (0.35, 1.12), (0.25, float(rng.uniform(0.6, 0.85)))):
+    for share, gain in ((0.4, 0.9), (0.35, 1.04), (0.25, float(rng.uniform(0.5, 0.8)))):
         tone = np.clip(base * gain, 0.06, 0.97)
         parts.append(
             Smoke(
@@ -156,7 +181,7 @@ def _add_front(finds: Finds) -> bool:
                 rgb=(float(tone[0]), float(tone[1]), float(tone[2])),
                 seed=int(rng.integers(1 << 30)),
                 n_puffs=int(_LARGE_PUFFS * share),
-                density=float(rng.uniform(1.3, 2.0)),  # it stays dense long after it is fresh
+                density=float(rng.uniform(1.0, 1.6)),  # it stays dense long after it is fresh
                 spread=0.9,
                 front_m=front,
                 seen_share=0.6,
@@ -164,6 +189,7 @@ def _add_front(finds: Finds) -> bool:
         )
     finds.smokes.extend(parts[1:])
     _record(finds, ("violation", "smoke"), parts[0])
+    finds.shrouds.append(finds.found[-1].outline_m)
     return True
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from sim.world.boats import moor, whiten_water
 from sim.world.buildings import Site
-from sim.world.distractors import DISTRACTORS
+from sim.world.distractors import DISTRACTORS, add_awning
 from sim.world.families import FAMILIES, in_season
 from sim.world.finds import Finds
 from sim.world.furnish import furnish
 from sim.world.ground import GROUND_PX, RIVER_DROP_M, Ground, Material, pixels
 from sim.world.layout import HALF_M, Layout, Lot, River, plan
 from sim.world.mesh import Footprint
+from sim.world.pits import add_open_pit
 from sim.world.smoke import add_smoke
 from sim.world.textures import Layer
 from sim.world.trees import SPECIES, plant, wood_lots
@@ -227,3 +229,19 @@ def test_a_bank_of_smoke_is_cheap_to_draw_and_covers_its_outline() -> None:
         dense = puffs[puffs[:, 4] > 0.25 * smoke.density][:, :2]
         within = np.all((dense > core.min(axis=0) - 4) & (dense < core.max(axis=0) + 4), axis=1)
         assert within.mean() > 0.85
+
+
+def test_a_bank_of_smoke_hides_no_other_find() -> None:
+    """Nothing that the truth calls visible is placed under a bank, before it or after it."""
+    finds, large = _fronts(24)
+    assert large
+    for _ in range(12):
+        add_open_pit(finds)
+        add_awning(finds)
+    banks = [finds.found[i].outline_m for i in large]
+    for find in finds.found:
+        for bank in banks:
+            if find.outline_m is not bank:
+                spot = find.reference_m
+                depth = cv2.pointPolygonTest(bank.astype(np.float32), spot, True)
+                assert depth < 1.0, find.id
