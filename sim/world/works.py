@@ -104,7 +104,10 @@ def _terraces(finds: Finds, foot: Footprint, tones: Tones) -> None:
     rng = finds.site.rng
     size = np.array([foot.length_m, foot.width_m]) * rng.uniform(0.4, 0.7, 2)
     shift = rng.uniform(-0.5, 0.5, (1, 2)) * (np.array([foot.length_m, foot.width_m]) - size) * 0.8
-    (east, north), high = foot.place(shift)[0].tolist(), float(rng.uniform(0.8, 2.4))
+    (east, north), high = (
+        foot.place(shift)[0].tolist(),
+        float(rng.uniform(0.3, 0.8)),
+    )  # low: machines drive over it
     skin = Skin(Layer.SOIL, tint_of(tones[int(rng.integers(2))], rng), 6.0)
     step = Footprint(east, north, float(size[0]), float(size[1]), foot.turn_rad)
     mesa(finds, step, high, skin, float(rng.choice([0.0, 0.0, 0.15, 0.3])))
