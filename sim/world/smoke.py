@@ -147,6 +147,19 @@ def _clear_wind(
     return None
 
 
+def _burn(
+    finds: Finds, spot: tuple[float, float], along_m: FloatArray, wind: tuple[float, float]
+) -> None:
+    """Char the ground along a front, and let most of its spots stand in flames."""
+    rng = finds.site.rng
+    for east, north in _front_spots(finds, spot, along_m):
+        size = float(rng.uniform(0.8, 2.6))
+        char = disc((east, north), 2.2 * size) + rng.normal(0, 0.4, (20, 2))
+        finds.ground.wash(char, (30, 28, 27), float(rng.uniform(0.6, 0.95)), 0.6)
+        if rng.random() < 0.8:
+            _fire(finds, (east, north), size, wind, 9)
+
+
 def _add_front(finds: Finds) -> bool:
     """Burn a front of several fires under one broad bank of smoke; False without room."""
     rng = finds.site.rng
@@ -158,13 +171,7 @@ def _add_front(finds: Finds) -> bool:
     if wind is None:
         return False
     across = np.array([-wind[1], wind[0]]) / np.hypot(*wind)
-    burning = _front_spots(finds, spot, across * reach)
-    for east, north in burning:
-        size = float(rng.uniform(0.8, 2.6))
-        char = disc((east, north), 2.2 * size) + rng.normal(0, 0.4, (20, 2))
-        finds.ground.wash(char, (30, 28, 27), float(rng.uniform(0.6, 0.95)), 0.6)
-        if rng.random() < 0.8:
-            _fire(finds, (east, north), size, wind, 9)
+    _burn(finds, spot, across * reach, wind)
     front = (float(across[0] * reach), float(across[1] * reach))
     base = np.array(_SMOKE_RGB[int(rng.choice(len(_SMOKE_RGB), p=_SMOKE_SHARE))])
     wide, life, rise = rng.uniform(8, 14), rng.uniform(13, 19), rng.uniform(0.5, 1.1)
