@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from edge.cli.progress import progress_bar, quiet
-from edge.cli.shipped import config_for
+from edge.cli.shipped import config_for, flight_folder
 from edge.records import Frame, Tick
 
 
@@ -18,7 +18,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def replay(
-    flight: Path = typer.Argument(..., help="A folder with flight.toml."),
+    flight: Path = typer.Argument(
+        ..., help="A folder with flight.toml, or a shipped flight (demo)."
+    ),
     config: Path | None = typer.Option(None, help="A patrol.toml; else the one the flight names."),
     model: Path | None = typer.Option(None, help="A model's folder; alone: every label counts."),
     out: Path = typer.Option(Path("out/replay"), help="Results; what was there is replaced."),
@@ -33,7 +35,7 @@ def replay(
 
     quiet()
     console = Console(stderr=True)
-    recorded = open_flight(flight)
+    recorded = open_flight(flight_folder(flight))
     settings = replay_settings(recorded, out, config or config_for(recorded), model)
     fresh_folder(out)
     with progress_bar(console) as progress:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.cli.progress import progress_bar, quiet
-from edge.cli.shipped import SIM_CONFIG, config_for
+from edge.cli.shipped import SIM_CONFIG, config_for, flight_folder
 from edge.errors import ConfigError, SkywhistleError
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class _Request:
 
 
 def score(
-    flights: list[Path] = typer.Argument(None, help="Flight folders with truth."),
+    flights: list[Path] = typer.Argument(
+        None, help="Flight folders with truth, or a shipped flight (demo)."
+    ),
     model: Path | None = typer.Option(None, help="A model's folder; else the config's."),
     config: Path | None = typer.Option(None, help="A patrol.toml; else the one the flight names."),
     jobs: int = typer.Option(1, min=1, max=64, help="Flights at a time, each in its own process."),
@@ -104,7 +106,7 @@ def score(
     (usage, an unknown figure, a flight, model, config or baseline that cannot be used).
     """
     request = _Request(
-        flights=flights or [],
+        flights=[flight_folder(flight) for flight in flights or []],
         model=model,
         config=config,
         jobs=jobs,

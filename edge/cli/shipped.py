@@ -9,10 +9,18 @@ if TYPE_CHECKING:
     from edge.capture.recording import RecordedFlight
 
 _ROOT = Path(__file__).resolve().parents[2]  # of the checkout, or of site-packages
-DEMO_FLIGHT = _ROOT / "sim" / "flights" / "demo"
+_FLIGHTS = _ROOT / "sim" / "flights"
+DEMO_FLIGHT = _FLIGHTS / "demo"
 SIM_CONFIG = _ROOT / "sim" / "patrol.toml"
 # By the noise preset that a flight was recorded with: its error budget must be the flight's.
 _SIM_CONFIGS = {"typical": _ROOT / "sim" / "patrol-typical.toml"}
+
+
+def flight_folder(named: Path) -> Path:
+    """Return a flight's folder: as it is named, else the one of that name that is shipped."""
+    shipped = _FLIGHTS / named
+    is_there = (named / "flight.toml").is_file()
+    return shipped if not is_there and (shipped / "flight.toml").is_file() else named
 
 
 def config_for(recorded: RecordedFlight) -> Path | None:

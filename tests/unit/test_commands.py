@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from edge.cli.main import app
+from edge.cli.shipped import DEMO_FLIGHT, flight_folder
 from edge.config import PatrolConfig
 from edge.district import rule_book
 from edge.protocol.alert import encode_alert
@@ -24,6 +25,19 @@ def test_an_alert_decodes_from_the_command_line() -> None:
     done = CliRunner().invoke(app, ["decode", "--json", payload.hex()])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)
+
+
+def test_a_shipped_flight_has_a_name_and_a_folder_of_that_name_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`replay demo` is what `sim serve demo` flies; what a user has recorded comes first."""
+    monkeypatch.chdir(tmp_path)
+    demo = Path("demo")
+    assert flight_folder(demo) == DEMO_FLIGHT
+    assert flight_folder(Path("moon")) == Path("moon")
+    demo.mkdir()
+    (demo / "flight.toml").touch()
+    assert flight_folder(demo) == demo
 
 
 def test_a_zone_anywhere_on_earth_can_be_checked_before_the_first_fix(tmp_path: Path) -> None:
