@@ -41,6 +41,7 @@ _HILLY = 0.5  # share of the districts that are not flat
 _BARE_EVERY = 7  # one training district in so many holds distractors only
 _LEAST_VISIBLE, _TAUGHT_VISIBLE = 0.12, 0.4  # below: no box; between: a box that teaches nothing
 _LEAST_PX, _TAUGHT_PX = 4.0, 9.0  # of the box's longer side, likewise
+_TAUGHT_THIN_PX = 4.0  # of its shorter side: far off, a field of earth is a line
 log = logging.getLogger(__name__)
 CAMERA_FILE = Path(__file__).resolve().parents[1] / "calibration/cameras/sim-720p.toml"
 Picture = tuple[NDArray[np.uint8], NDArray[np.float32]]
@@ -145,10 +146,10 @@ def teaching_rows(boxes: list[FrameBox], scale: float) -> NDArray[np.float32]:
             continue
         left, top, right, bottom = ((v + 0.5) * scale - 0.5 for v in box.box_xyxy)
         label = LABELS.index(name)
-        longest = max(right - left, bottom - top)
+        shortest, longest = sorted((right - left, bottom - top))
         if box.visible < _LEAST_VISIBLE or longest < _LEAST_PX:
             continue
-        if box.visible < _TAUGHT_VISIBLE or longest < _TAUGHT_PX:
+        if box.visible < _TAUGHT_VISIBLE or longest < _TAUGHT_PX or shortest < _TAUGHT_THIN_PX:
             label = IGNORED
         rows.append((label, left, top, right, bottom))
     return np.array(rows, np.float32).reshape(-1, 5)
