@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 ImageArray = NDArray[np.uint8]
 # Half of the frame's 1280x720, less what the speed budget took; multiples of the coarsest stride.
 INPUT_WH = (608, 352)
-_WORTH_WITHOUT_BOX = 0.7  # a picture of distractors only, beside one with the commonest class
+_WORTH_WITHOUT_BOX = 2.0  # a picture of distractors only, beside one with the commonest class
 
 
 @dataclass
