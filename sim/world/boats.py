@@ -15,7 +15,7 @@ from sim.world.textures import Layer
 
 FloatArray = NDArray[np.float64]
 _LENGTH_M, _BEAM_M = 7.6, 2.5  # of the template
-_MARINA_LEAST_M = 21.0  # a narrower river has no room for jetties
+_MARINA_LEAST_M = 27.0  # a narrower river has no room for jetties
 _HULL_RGB = ((0.95, 0.95, 0.95), (0.9, 0.91, 0.93), (0.3, 0.42, 0.6), (0.7, 0.3, 0.24))
 _HULL_SHARE = (0.62, 0.2, 0.1, 0.08)
 _FOAM_RGB = (226, 230, 228)
