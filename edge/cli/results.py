@@ -106,7 +106,9 @@ class Summary:
         sizes = f"{_number(self.alert_bytes_median, '{:.0f}')} / {self.alert_bytes_max}"
         yield "alert size, median / largest, bytes", sizes
         yield "inference, median", _number(self.inference_ms_median, "{:.1f} ms")
-        yield "left in the outbox", str(self.outbox_left)
+        yield "messages in the outbox at the end", str(self.outbox_left)  # a replay sends none
+        if self.lost_events:
+            yield "frames and ticks lost to errors", str(self.lost_events)
         for reason, count in sorted({**self.no_pose, **self.no_geotag}.items()):
             yield f"without a place: {reason}", str(count)
 

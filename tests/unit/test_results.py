@@ -89,6 +89,12 @@ def test_each_broken_promise_is_named(name: str, value: float | None) -> None:
     assert short[0].startswith(name)
 
 
+def test_what_was_lost_to_errors_is_on_the_scoreboard() -> None:
+    """A count that matters is not left to the JSON; one of zero takes no line."""
+    lost = list(replace(GOOD, lost_events=3).table().columns[0].cells)
+    assert set(lost) - set(GOOD.table().columns[0].cells) == {"frames and ticks lost to errors"}
+
+
 def test_the_newest_word_on_each_incident_counts() -> None:
     """Whatever order alerts come in, the highest revision stands, once for each incident."""
     words = newest_words([alert(1, 2), alert(2, 1), alert(1, 1), alert(1, 3)])
