@@ -111,7 +111,7 @@ def test_a_wrong_model_is_told_at_the_start(aircraft: Aircraft) -> None:
     model.rmdir()
     missing = command("flight", str(aircraft.config))
     assert missing.returncode == 2
-    assert f"{model}/model.toml: No such file" in missing.stderr
+    assert f"{model}/model.toml: cannot be read (No such file" in missing.stderr
     assert "skywhistle model add" in missing.stderr
     assert "Traceback" not in done.stderr + missing.stderr
 
