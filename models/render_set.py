@@ -33,7 +33,7 @@ PITCHES_DEG = (-90.0, -30.0)
 # Lower and flatter than any patrol: take-off and landing, other people's pictures, a horizon.
 LOW_HEIGHTS_M = (6.0, 45.0)
 LOW_PITCHES_DEG = (-45.0, -3.0)
-_LOW_SHARE = 0.3
+_LOW_SHARE = 0.4  # of the pictures to learn from; those to score on are a patrol's
 _LEAST_CLEAR_M = 5.0  # nothing stands closer before a low camera: it is in no house and in no tree
 _LOW_TRIES = 6
 _FARTHEST_AIM_M = 160.0
@@ -178,10 +178,12 @@ def _frames(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Pi
     return out
 
 
-def _pictures(rng: np.random.Generator, renderer: Renderer, count: int) -> list[Picture]:
+def _pictures(
+    rng: np.random.Generator, renderer: Renderer, count: int, low_share: float
+) -> list[Picture]:
     out = []
     for _ in range(count):
-        low = low_pose(rng, renderer) if rng.random() < _LOW_SHARE else None
+        low = low_pose(rng, renderer) if rng.random() < low_share else None
         pose = low or random_pose(rng, renderer.district)
         look = Look(exposure=float(rng.uniform(0.75, 1.35)), blur_px=_motion_px(rng))
         image = renderer.picture(pose, float(rng.uniform(0, 60)), look)
@@ -228,12 +230,13 @@ def render_shard(job: Job, portion: Portion, path: Path) -> None:
         context.release()
         return
     pairs: list[Picture] = []
+    low_share = _LOW_SHARE if job.part == "train" else 0.0
     for model, samples, count in (
         (camera.scaled(0.5), 4, portion.n_half),
         (camera, 0, portion.n_full),
     ):
         under = replace(district, daylight=draw_daylight(rng))
-        pairs += _pictures(rng, Renderer(under, model, samples, context), count)
+        pairs += _pictures(rng, Renderer(under, model, samples, context), count, low_share)
     context.release()
     _save(rng, pairs, path)
 
