@@ -5,11 +5,20 @@ Relative paths are relative to the config file; `read_patrol` makes them absolut
 
 from __future__ import annotations
 
+import re
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from edge.toml_file import law_broken
 
@@ -17,7 +26,16 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,32}$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+def _in_words(name: Any) -> Any:
+    """Refuse what is no name before the library does, which would show the pattern."""
+    if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name) is None:
+        raise ValueError("a name has letters, digits, _ and - only, 1 to 32 of them")
+    return name
+
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(_in_words)]
 
 
 def _plain_type(annotation: Any) -> Any:

@@ -93,7 +93,7 @@ def test_an_unknown_key_names_file_line_key_value_and_the_nearest_key(tmp_path: 
         ("threshold = 0.5", 'max_size_m = "9"', 13, "rule.0.max_size_m = '9': write a number"),
         ("threshold = 0.5", "cooldown_s = inf", 13, "rule.0.cooldown_s = inf"),
         ("threshold = 0.5", '[mqtt]\ntls = "no"', 14, "mqtt.tls = 'no': write true or false"),
-        ('drone_id = "d1"', 'drone_id = "a/b"', 1, "drone_id = 'a/b'"),
+        ('drone_id = "d1"', 'drone_id = "a/b"', 1, "drone_id = 'a/b': a name has letters"),
         ("threshold = 0.5", 'inside = ["nowhere"]', 13, "rule.0.inside: rule 'sheds' names zone"),
         ("threshold = 0.5", 'near = "nowhere"', 13, "rule.0.near: rule 'sheds' names zone"),
         ("threshold = 0.5", "[inference]\nproviders = []", 14, "providers = []: name at least"),
