@@ -5,28 +5,28 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from edge.cli.progress import progress_bar, quiet
+from edge.cli.score_tables import score_tables
 from edge.cli.shipped import SIM_CONFIG, config_for, flight_folder
 from edge.errors import ConfigError, SkywhistleError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from sim.score.flight import FlightScore
+    from sim.score.flight import FlightScore, ScoreOrder
     from sim.score.frames import FrameScore
     from sim.score.gate import Verdict
     from sim.score.result import Baseline, ScoreResult
     from sim.score.stills import Still, StillScore
+    from sim.score.thresholds import Asked
 
 GATE_FAILED, NOT_SCORED = 1, 2
 _DEFAULT_PICTURES = 100
@@ -54,6 +54,7 @@ class _Request:
     fail_if: Sequence[str]
     junit: Path | None
     frame_step: int
+    thresholds: bool
     pictures: Path | None
     tags: Path | None
 
@@ -81,6 +82,9 @@ def score(
     junit: Path | None = typer.Option(None, help="Write the gate's verdicts here as JUnit XML."),
     frames: bool = typer.Option(False, "--frames", help="Also the detector alone: mAP50 by frame."),
     frame_step: int = typer.Option(1, min=1, help="With --frames: every so many frames."),
+    thresholds: bool = typer.Option(
+        False, "--thresholds", help="Also what other thresholds of the rules would have given."
+    ),
     pictures: Path | None = typer.Option(
         None, help="Also a folder of tagged pictures: manifest.csv (file,tag), or tag folders."
     ),
@@ -119,6 +123,7 @@ def score(
         fail_if=fail_if,
         junit=junit,
         frame_step=frame_step if frames else 0,
+        thresholds=thresholds,
         pictures=pictures,
         tags=tags,
     )
@@ -163,6 +168,8 @@ def _score(request: _Request) -> bool:
         "fail-if": [one.judge(plain) for one in conditions],
         "baseline": _against(baseline, result, request.confidence, console),
     }
+    swept = _swept(request, console)
+    plain["thresholds"] = [one.plain() for one in swept]
     plain["wall_s"] = round(time.monotonic() - started_s, 1)
     verdicts = _tell(request, result, plain, suites)
     return _told_gate(verdicts, console)
@@ -172,8 +179,8 @@ def _check_usage(request: _Request) -> None:
     """Refuse before an hour of flying what could only fail after it."""
     if not request.flights and request.pictures is None:
         raise ConfigError("give at least one flight folder, or --pictures DIR; see --help")
-    if not request.flights and (request.baseline or request.frame_step):
-        raise ConfigError("--baseline and --frames are about flights; give at least one")
+    if not request.flights and (request.baseline or request.frame_step or request.thresholds):
+        raise ConfigError("--baseline, --frames and --thresholds are about flights; give some")
     for path in (request.out, request.html, request.junit):
         if path is None:
             continue
@@ -222,12 +229,21 @@ class _Bar:
 
 
 def _fly(request: _Request, console: Console) -> list[FlightScore]:
-    from sim.score.flight import ScoreOrder
     from sim.score.run import score_flights
 
     if not request.flights:
         return []
-    order = ScoreOrder(
+    order = _order(request)
+    counts_flights = request.jobs > 1 and len(request.flights) > 1
+    unit = "flights" if counts_flights else "frames"
+    with progress_bar(console, unit) as progress:
+        return score_flights(request.flights, order, request.jobs, _Bar(progress, counts_flights))
+
+
+def _order(request: _Request) -> ScoreOrder:
+    from sim.score.flight import ScoreOrder
+
+    return ScoreOrder(
         config=request.config,
         model=request.model,
         config_for=config_for,
@@ -235,10 +251,17 @@ def _fly(request: _Request, console: Console) -> list[FlightScore]:
         frame_step=request.frame_step,
         with_map=request.html is not None,
     )
-    counts_flights = request.jobs > 1 and len(request.flights) > 1
-    unit = "flights" if counts_flights else "frames"
-    with progress_bar(console, unit) as progress:
-        return score_flights(request.flights, order, request.jobs, _Bar(progress, counts_flights))
+
+
+def _swept(request: _Request, console: Console) -> list[Asked]:
+    """Fly once more, every threshold lowered."""
+    if not request.thresholds:
+        return []
+    from sim.score.thresholds import sweep
+
+    with progress_bar(console, "frames") as progress:
+        task = progress.add_task("thresholds", total=None)
+        return sweep(request.flights, _order(request), lambda: progress.advance(task))
 
 
 def _frame_level(scores: Sequence[FlightScore], request: _Request) -> FrameScore | None:
@@ -306,52 +329,9 @@ def _tell(
         sys.stdout.write(text)
         return verdicts
     console = Console(highlight=False, soft_wrap=True)
-    for table in _tables(result, plain):
+    for table in score_tables(result, plain):
         console.print(table)
     return verdicts
-
-
-def _tables(result: ScoreResult, plain: dict[str, Any]) -> Iterator[Table]:
-    if result.flights:
-        table = Table(box=SIMPLE, title=f"flights: {plain['flights']}, frames: {plain['frames']}")
-        for head in ("class", "shown", "found", "recall", "alerts", "false", "double", "precision"):
-            table.add_column(head, justify="left" if head == "class" else "right", no_wrap=True)
-        for label, one in [*plain["by_class"].items(), ("all", plain)]:
-            names = ("truths", "found", "recall", "alerts", "false_alarms", "duplicates")
-            table.add_row(label, *(_cell(one[name]) for name in (*names, "precision")))
-        table.caption = _caption(plain)
-        yield table
-    if result.frame_level is not None:
-        table = Table("class", "boxes", "AP50", box=SIMPLE, title="frame by frame")
-        for label, row in plain["frame_level"]["by_class"].items():
-            table.add_row(label, str(row["boxes"]), _cell(row["ap50"]))
-        table.add_row("mean", "", _cell(result.frame_level.map50))
-        yield table
-    if result.pictures is not None:
-        told = plain["pictures"]
-        table = Table("tag", "pictures", "found", "share", box=SIMPLE, title="single pictures")
-        for tag, row in told["by_tag"].items():
-            found = row.get("found", f"{row.get('false_alarms')} false")
-            table.add_row(tag, str(row["pictures"]), str(found), _cell(row.get("share_found")))
-        table.caption = f"false alarms per 10 pictures of nothing: {told['false_alarms_per_10']}"
-        yield table
-
-
-def _caption(plain: dict[str, Any]) -> str:
-    causes = ", ".join(f"{cause} {n}" for cause, n in plain["by_cause"].items())
-    return (
-        f"false alarms {_cell(plain['false_alarms_per_h'])} an hour, "
-        f"{_cell(plain['false_cases_per_100'])} of 100 cases{': ' if causes else ''}{causes}\n"
-        f"geotag error {_cell(plain['geotag_median_m'])} m median, "
-        f"{_cell(plain['geotag_p90_m'])} m at 90 %; truth in the 90 % ellipse "
-        f"{_cell(plain['ellipse_hit_rate'])}"
-    )
-
-
-def _cell(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return str(value) if isinstance(value, int) else f"{value:.2f}"
 
 
 def _told_gate(verdicts: Sequence[Verdict], console: Console) -> bool:

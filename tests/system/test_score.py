@@ -36,7 +36,7 @@ def told(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     """One run with all that can be asked for, and what it left."""
     out = tmp_path_factory.mktemp("told")
     done = run(
-        flight, "--json", "--frames", "--html", out / "page.html", "--junit", out / "junit.xml",
+        flight, "--json", "--frames", "--thresholds", "--html", out / "page.html", "--junit", out / "junit.xml",
         "--fail-if", "recall<0.9", "--fail-if", "precision<0.9",
     )  # fmt: skip
     return {
@@ -76,6 +76,20 @@ def test_frames_are_scored_by_coco(told: dict[str, Any]) -> None:
     assert level["frames"] == N_FRAMES
     assert level["by_class"][LABEL] == {"ap50": 1.0, "boxes": N_FRAMES}
     assert level["unknown_to_the_model"] == {"smoke": N_FRAMES}
+
+
+def test_other_thresholds_are_told_and_the_rules_own_agrees_with_the_score(
+    told: dict[str, Any],
+) -> None:
+    """What is surely seen is found at each, what no look shows at none; the rule's is marked."""
+    rows = [row for row in told["json"]["thresholds"] if row["label"] == LABEL]
+    assert [row["recall"] for row in rows] == [1.0] * len(rows)
+    assert all(row["precision"] == 1.0 and row["alerts"] == row["truths"] == 1 for row in rows)
+    own = [row for row in rows if row["is_rule"]]
+    assert len(own) == 1
+    assert own[0]["recall"] == told["json"]["by_class"][LABEL]["recall"]
+    smoke = [row for row in told["json"]["thresholds"] if row["label"] == "smoke"]
+    assert [row["recall"] for row in smoke] == [0.0] * len(rows)
 
 
 def test_a_failed_gate_exits_with_1_and_names_the_figure(told: dict[str, Any]) -> None:
