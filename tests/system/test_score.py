@@ -36,8 +36,8 @@ def told(flight: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     """One run with all that can be asked for, and what it left."""
     out = tmp_path_factory.mktemp("told")
     done = run(
-        flight, "--json", "--frames", "--thresholds", "--html", out / "page.html", "--junit", out / "junit.xml",
-        "--fail-if", "recall<0.9", "--fail-if", "precision<0.9",
+        flight, "--json", "--frames", "--thresholds", "--html", out / "page.html",
+        "--junit", out / "junit.xml", "--fail-if", "recall<0.9", "--fail-if", "precision<0.9",
     )  # fmt: skip
     return {
         "code": done.exit_code,
