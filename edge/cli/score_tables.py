@@ -59,17 +59,18 @@ def _cell(value: float | None) -> str:
 
 
 def _thresholds(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay classes against thresholds; each cell is recall and precision in percent."""
-    steps = sorted({row["threshold"] for row in rows})
+    """Lay thresholds against classes; each cell is recall and precision in percent."""
+    labels = list(dict.fromkeys(row["label"] for row in rows))
     table = Table(
         box=SIMPLE, title="recall/precision in percent, had the threshold been", padding=0
     )
-    table.add_column("class", no_wrap=True)
-    for step in steps:
-        table.add_column(f"{step:.2f}", justify="right", no_wrap=True)
-    for label in dict.fromkeys(row["label"] for row in rows):
-        cells = [_percent(row) for row in rows if row["label"] == label]
-        table.add_row(label, *cells)
+    table.add_column("", no_wrap=True)
+    for label in labels:
+        table.add_column(label.replace("_", " "), justify="right")  # a blank lets it wrap
+    last = max((row["threshold"] for row in rows if row["alerts"]), default=0.0)
+    for step in sorted({row["threshold"] for row in rows if row["threshold"] <= last}):
+        here = {row["label"]: row for row in rows if row["threshold"] == step}
+        table.add_row(f"{step:.2f}", *(_percent(here[label]) for label in labels))
     table.caption = "* the rule's own"
     return table
 
