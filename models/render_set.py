@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.augment import IGNORED
+from models.augment import IGNORED, SPREAD_SHARE, SPREADING
 from models.split import LABELS, exam_districts, held_districts, train_districts
 from sim.camera import CameraModel, CameraPose, camera_pose
 from sim.render.renderer import Look, Renderer, add_noise, open_context
@@ -149,7 +149,9 @@ def teaching_rows(boxes: list[FrameBox], scale: float) -> NDArray[np.float32]:
         shortest, longest = sorted((right - left, bottom - top))
         if box.visible < _LEAST_VISIBLE or longest < _LEAST_PX:
             continue
-        if box.visible < _TAUGHT_VISIBLE or longest < _TAUGHT_PX or shortest < _TAUGHT_THIN_PX:
+        spreads = name in SPREADING and shortest * longest > SPREAD_SHARE * np.prod(SHARD_WH)
+        seen = box.visible >= _TAUGHT_VISIBLE or spreads
+        if not seen or longest < _TAUGHT_PX or shortest < _TAUGHT_THIN_PX:
             label = IGNORED
         rows.append((label, left, top, right, bottom))
     return np.array(rows, np.float32).reshape(-1, 5)

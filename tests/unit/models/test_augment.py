@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.augment import IGNORED, Sample, cropped, mosaic, repainted, turned
+from models.augment import IGNORED, Sample, cropped, mosaic, paved, repainted, turned
+from models.split import LABELS
 
 WHITE = 255
 
 
-def _marked(left: int, top: int, right: int, bottom: int) -> Sample:
+def _marked(left: int, top: int, right: int, bottom: int, label: str = "structure") -> Sample:
     """Return a black picture with one white rectangle, and its box in pixel centres."""
     image = np.zeros((360, 640, 3), np.uint8)
     image[top : bottom + 1, left : right + 1] = WHITE
-    return Sample(image, np.array([[3, left, top, right, bottom]], np.float32))
+    return Sample(image, np.array([[LABELS.index(label), left, top, right, bottom]], np.float32))
 
 
 def _bounds(image: np.ndarray) -> np.ndarray:
@@ -68,3 +69,25 @@ def test_repainting_changes_colours_alone() -> None:
     assert one.dtype == np.uint8
     assert not np.array_equal(one, two)
     assert np.array_equal(image, before)
+
+
+@pytest.mark.parametrize("label", ["bare_soil", "smoke", "discharge"])
+def test_a_large_part_of_what_has_no_shape_is_taught(label: str) -> None:
+    """Earth that fills the window is earth, however much of the field lies outside it."""
+    rng = np.random.default_rng(1)
+    shown = cropped(rng, _marked(0, 0, 639, 359, label), (200, 120), (1.6, 1.6))
+    assert shown.rows[:, 0].tolist() == [LABELS.index(label)]
+    shown = cropped(rng, _marked(0, 0, 639, 359, "structure"), (300, 180), (1.6, 1.6))
+    assert shown.rows[:, 0].tolist() == [IGNORED]
+
+
+def test_paving_covers_no_box_and_changes_what_is_around() -> None:
+    """Each box keeps its pixels and its row; now and then there was room for a surface."""
+    changed = 0
+    for seed in range(40):
+        sample = _marked(300, 150, 345, 190)
+        shown = paved(np.random.default_rng(seed), sample)
+        assert np.array_equal(shown.rows, sample.rows)
+        assert (shown.image_bgr[153:188, 303:343] > 200).all()
+        changed += not np.array_equal(shown.image_bgr, sample.image_bgr)
+    assert changed > 10
