@@ -79,16 +79,30 @@ class Exposure:
         """
         drawn = self._pose_at(time_s)
         times = self.shutter.row_time_s(time_s, self._node_v, self.camera.height_px) + offset_s
-        out = np.empty_like(self._uv)
-        for row, at_s in enumerate(times):
-            pose = self._pose_at(float(at_s))
-            rays = self._rays[row] @ pose.enu_from_camera.T
-            down = np.minimum(rays[:, 2], -1e-6)
-            reach = (self._ground_up_m - pose.position_m[2]) / down
-            reach = np.minimum(reach, _FAR_M / np.linalg.norm(rays, axis=1))
-            uv, _ = project(self.camera, drawn, pose.position_m + rays * reach[:, None])
-            out[row] = np.where(np.isnan(uv), self._uv[row], uv) - self._uv[row]
-        return out
+        turn, place = self._motion(times)
+        rays = np.einsum("rij,rcj->rci", turn, self._rays)
+        reach = (self._ground_up_m - place[:, None, 2]) / np.minimum(rays[..., 2], -1e-6)
+        reach = np.minimum(reach, _FAR_M / np.linalg.norm(rays, axis=2))
+        points = place[:, None] + rays * reach[..., None]
+        uv, _ = project(self.camera, drawn, points.reshape(-1, 3))
+        uv = uv.reshape(self._uv.shape)
+        return np.where(np.isnan(uv), self._uv, uv) - self._uv
+
+    def _motion(self, times_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the camera's rotation and place at each time: a parabola through three poses.
+
+        A picture is read in some 20 ms; what motion does beyond a parabola in that time is far
+        below a pixel.
+        """
+        first, last = float(times_s[0]), float(times_s[-1])
+        at = np.array([first, (first + last) / 2, last])
+        poses = [self._pose_at(float(time_s)) for time_s in at]
+        share = (times_s - first) / (last - first) if last > first else np.zeros(len(times_s))
+        weights = np.column_stack(
+            [(2 * share - 1) * (share - 1), 4 * share * (1 - share), share * (2 * share - 1)]
+        )
+        turn = np.einsum("rk,kij->rij", weights, np.stack([p.enu_from_camera for p in poses]))
+        return turn, weights @ np.stack([p.position_m for p in poses])
 
     def expose(self, drawn_bgr: ImageArray, time_s: float) -> ImageArray:
         """Turn the picture of one instant into the shutter's."""

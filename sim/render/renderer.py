@@ -335,6 +335,6 @@ def add_noise(image: ImageArray, sigma: float, rng: np.random.Generator) -> Imag
     if sigma <= 0:
         return image
     height, width = image.shape[:2]
-    noise = rng.standard_normal((height // 2 + 1, width), np.float32) * sigma
-    full = np.concatenate([noise, noise[::-1]])[:height, :, None]
-    return np.asarray(np.clip(image.astype(np.float32) + full, 0, 255), np.uint8)
+    noise = rng.standard_normal((height // 2 + 1, width), np.float32) * np.float32(sigma)
+    grain = np.rint(np.concatenate([noise, noise[::-1]])[:height]).astype(np.int16)
+    return np.asarray(cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U), np.uint8)
