@@ -17,9 +17,9 @@ import csv
 import json
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ from pymavlink.dialects.v20 import ardupilotmega as mav
 
 from edge import __version__
 from edge.errors import ScenarioError
-from sim.camera import CameraPose
 from sim.camera_shutter import Exposure
 from sim.faults.mavlink import garbled, is_silent, reclocked, without_fix
 from sim.faults.timeline import MAVLINK_KINDS, NETWORK_KINDS, VIDEO_KINDS, FaultKind, Timeline
-from sim.render.renderer import Look, Renderer, add_noise
+from sim.render.renderer import Renderer
 from sim.scenario import CameraTable, Scenario
+from sim.shots import Shot, exposure_of, shoot, spoiled
 from sim.truth import FrameBox, frame_boxes
 from sim.truth_files import TruthLog
 from sim.vehicle.mount import MountKind
@@ -49,75 +49,6 @@ from sim.world.terrain import FLAT, Terrain
 ImageArray = NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # frames done, frames in all
 LOG_MARGIN_S = 1.5  # the log begins before the first frame and ends after the last
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One frame of a simulated camera.
-
-    Attributes:
-        time_s: Mid-exposure, since the start of the flight.
-        logged_us: What the recorder says it was, UTC in microseconds.
-    """
-
-    index: int
-    time_s: float
-    logged_us: int
-    pose: CameraPose
-    image_bgr: ImageArray
-
-
-def shoot(scenario: Scenario, seed: int, vehicle: Vehicle, renderer: Renderer) -> Iterator[Shot]:
-    """Take the pictures of a flight, one after the other, faults left out."""
-    rng = np.random.default_rng([seed, 99])
-    rate, table = scenario.camera.rate_hz, scenario.camera
-    exposure = exposure_of(scenario, vehicle, renderer)
-    for index in range(int(vehicle.duration_s * rate)):
-        time_s = (index + 0.5) / rate
-        pose = vehicle.camera_pose(time_s, table.lever_arm_m)
-        # An automatic exposure hunts a little.
-        gain = table.exposure * (1 + table.exposure_hunt * float(np.sin(time_s / 9.0)))
-        drawn = renderer.picture(pose, time_s, Look(exposure=gain, noise=table.noise))
-        image = exposure.expose(drawn, time_s)
-        late_s = table.latency_s + float(rng.standard_normal()) * scenario.knobs().clock_jitter_s
-        yield Shot(
-            index,
-            time_s,
-            vehicle.utc_us(time_s) + round(late_s * 1e6),
-            pose,
-            add_noise(image, table.noise, rng),
-        )
-
-
-def exposure_of(scenario: Scenario, vehicle: Vehicle, renderer: Renderer) -> Exposure:
-    """Return the shutter of a scenario's camera over the vehicle's true motion."""
-    arm = scenario.camera.lever_arm_m
-    return Exposure(
-        renderer.camera,
-        scenario.shutter(),
-        lambda time_s: vehicle.camera_pose(time_s, arm),
-        vehicle.plan.home_up_m,
-    )
-
-
-def spoiled(shots: Iterable[Shot], faults: Timeline) -> Iterator[tuple[Shot, bool]]:
-    """Let a camera's faults act on its pictures.
-
-    Yields:
-        Each shot that there still is, and whether its picture shows its own instant.
-    """
-    last: ImageArray | None = None
-    for shot in shots:
-        if faults.active(FaultKind.VIDEO_LOSS, shot.time_s):
-            continue
-        late_us = round(faults.by_s(FaultKind.VIDEO_LATENCY, shot.time_s) * 1e6)
-        image, is_true = shot.image_bgr, True
-        if faults.active(FaultKind.VIDEO_BLACK, shot.time_s):
-            image, is_true = np.zeros_like(image), False
-        elif last is not None and faults.active(FaultKind.VIDEO_FREEZE, shot.time_s):
-            image, is_true = last, False
-        last = image
-        yield replace(shot, image_bgr=image, logged_us=shot.logged_us + late_us), is_true
 
 
 class VideoFile:

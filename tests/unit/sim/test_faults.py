@@ -22,8 +22,9 @@ from sim.faults.timeline import (
     FaultKind,
     Timeline,
 )
-from sim.record import Shot, mount_text, recorded_faults, spoiled, vehicle_of, write_log
+from sim.record import mount_text, recorded_faults, vehicle_of, write_log
 from sim.scenario import Scenario, load_scenario
+from sim.shots import Shot, spoiled
 from sim.vehicle.vehicle import BOOT_BEFORE_START_S, Vehicle
 from sim.wire.log import decode, read_packets
 
