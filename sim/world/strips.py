@@ -79,6 +79,20 @@ def _along_lot(finds: Finds, wide_m: float, long_m: float) -> FloatArray | None:
     return _straight(start, end)
 
 
+def _stretch(
+    rng: np.random.Generator, spans: list[tuple[float, float]], long_m: float
+) -> tuple[float, float] | None:
+    """Draw where a strip begins in one of some spans, and how long it can be there."""
+    if not spans:
+        return None
+    low, high = spans[int(rng.integers(len(spans)))]
+    low, high = max(low, EDGE_M - HALF_M), min(high, HALF_M - EDGE_M)
+    reach = min(long_m, high - low)
+    if reach < _LEAST_LONG_M:
+        return None
+    return low + float(rng.random()) * (high - reach - low), reach
+
+
 def _along_street(finds: Finds, wide_m: float, long_m: float) -> FloatArray | None:
     """Draw a line along the verge that a wide street keeps free beside it."""
     rng, streets = finds.site.rng, finds.site.layout.streets
@@ -87,14 +101,10 @@ def _along_street(finds: Finds, wide_m: float, long_m: float) -> FloatArray | No
         return None
     street = roomy[int(rng.integers(len(roomy)))]
     spans = [s for s in clear_spans(street, streets, WALK_M + 1) if s[1] - s[0] > _LEAST_LONG_M]
-    if not spans:
+    stretch = _stretch(rng, spans, long_m)
+    if stretch is None:
         return None
-    low, high = spans[int(rng.integers(len(spans)))]
-    low, high = max(low, EDGE_M - HALF_M), min(high, HALF_M - EDGE_M)
-    reach = min(long_m, high - low)
-    if reach < _LEAST_LONG_M:
-        return None
-    start = low + rng.random() * (high - reach - low)
+    start, reach = stretch
     across = street.width_m / 2 + WALK_M - 1.0 + wide_m / 2
     ends = street.place(np.array([[start, across], [start + reach, across]]))
     return _straight(ends[0], ends[1])
@@ -109,14 +119,10 @@ def _along_river(finds: Finds, wide_m: float, long_m: float) -> FloatArray | Non
         for low, high in pairwise(cuts)
         if high - low > _LEAST_LONG_M + 32.0
     ]
-    if not spans:
+    stretch = _stretch(rng, spans, long_m)
+    if stretch is None:
         return None
-    low, high = spans[int(rng.integers(len(spans)))]
-    low, high = max(low, EDGE_M - HALF_M), min(high, HALF_M - EDGE_M)
-    reach = min(long_m, high - low)
-    if reach < _LEAST_LONG_M:
-        return None
-    start = low + rng.random() * (high - reach - low)
+    start, reach = stretch
     north = np.linspace(start, start + reach, int(reach / _STEP_M))
     away = river.width_m / 2 + 2.8 + wide_m / 2
     return np.column_stack([river.centre_m(north) + float(rng.choice([-1, 1])) * away, north])
