@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from models.data import ImageArray, ShardSet
+from models.data import FloatArray, ImageArray, Sample, ShardSet
+from models.furnish import ADDED
 from models.split import LABELS
 
-FloatArray = NDArray[np.float32]
 IGNORED = -1  # class of a box that teaches nothing either way
 _GREY = (114, 114, 114)  # what a letterbox is filled with
 _LEAST_LEFT = 0.4  # a box that keeps less of itself than this is no longer taught
@@ -25,14 +24,6 @@ SPREAD_SHARE = 0.12  # of the picture
 _SPREADING = [LABELS.index(name) for name in sorted(SPREADING)]
 _LEAST_PX = 7.0
 _AIMED = 0.65  # share of the windows that are cut round a box; the others teach what is none
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A picture, BGR, and its boxes: rows of class, left, top, right, bottom (pixel corners)."""
-
-    image_bgr: ImageArray
-    rows: FloatArray
 
 
 def turned(rng: np.random.Generator, sample: Sample) -> Sample:
@@ -187,38 +178,6 @@ def _overlaid(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     return out
 
 
-def paved(rng: np.random.Generator, sample: Sample) -> Sample:
-    """Lay a plain, mostly curved surface where no box is: forecourts, bends, roundabouts.
-
-    The simulator's streets are straight and marked; without these a detector takes a plain pale
-    surface for smoke and a curved edge for a plume's.
-    """
-    height, width = sample.image_bgr.shape[:2]
-    mask = np.zeros((height, width), np.uint8)
-    middle = (int(rng.integers(0, width)), int(rng.integers(0, height)))
-    axes = rng.uniform(0.06, 0.55, 2) * width
-    turn = float(rng.uniform(0, 180))
-    cv2.ellipse(mask, (middle, (float(axes[0]), float(axes[1])), turn), 255, -1)
-    if rng.random() < 0.5:  # a ring: what goes round a roundabout
-        inner = axes * rng.uniform(0.4, 0.8)
-        cv2.ellipse(mask, (middle, (float(inner[0]), float(inner[1])), turn), 0, -1)
-    for left, top, right, bottom in sample.rows[:, 1:].clip(0).astype(int).tolist():
-        if mask[top : bottom + 1, left : right + 1].any():
-            return sample
-    grey = rng.uniform(60, 225) + rng.normal(0, 6, 3)
-    slope = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None] * rng.uniform(-18, 18)
-    grain = rng.standard_normal((height, width, 1), np.float32) * rng.uniform(0, 5)
-    plain = np.clip(grey + slope + grain, 0, 255)
-    soft = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.4, 1.2)))[..., None]
-    edge = soft / 255.0  # nothing shows through: what does is smoke
-    image = np.asarray(sample.image_bgr * (1 - edge) + plain * edge, np.uint8)
-    if rng.random() < 0.5:
-        kerb = tuple(int(v) for v in np.clip(grey + rng.uniform(-70, 90), 0, 255))
-        outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(image, outlines, -1, kerb, int(rng.integers(1, 3)), cv2.LINE_AA)
-    return Sample(image, sample.rows)
-
-
 def _holed(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     """Hide a few small patches."""
     out: ImageArray = image.copy()
@@ -241,7 +200,6 @@ _CHANGES = (
     (0.07, _overlaid),
     (0.25, _coded),
 )
-_PAVED_SHARE = 0.2
 _AS_DRAWN = 0.25  # share of the pictures whose colours stay: the simulator's own skies vary too
 
 
@@ -283,6 +241,7 @@ def teach_sample(rng: np.random.Generator, shards: ShardSet, lesson: Lesson) -> 
         shown = mosaic(rng, drawn(4), lesson.size_wh, lesson.scales)
     else:
         shown = cropped(rng, drawn(1)[0], lesson.size_wh, lesson.scales)
-    if rng.random() < _PAVED_SHARE:
-        shown = paved(rng, shown)
+    for chance, add in ADDED:
+        if rng.random() < chance:
+            shown = add(rng, shown)
     return Sample(repainted(rng, shown.image_bgr), shown.rows)

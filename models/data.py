@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 from models.split import LABELS
 
 ImageArray = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
 # Half of the frame's 1280x720, less what the speed budget took; multiples of the coarsest stride.
 INPUT_WH = (608, 352)
 _WORTH_WITHOUT_BOX = 3.0  # a picture of distractors only, beside one with the commonest class
 # What is found worst is shown more often: the classes whose AP50 on held-out pictures was lowest.
 _HARD = {"smoke": 3.0, "bare_soil": 3.0, "open_pit": 2.0, "waste_pile": 2.0}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture, BGR, and its boxes: rows of class, left, top, right, bottom (pixel corners)."""
+
+    image_bgr: ImageArray
+    rows: FloatArray
 
 
 @dataclass

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from models.augment import IGNORED, Sample, cropped, mosaic, paved, repainted, turned
+from models.augment import IGNORED, cropped, mosaic, repainted, turned
+from models.data import Sample
+from models.furnish import ADDED
 from models.split import LABELS
 
 WHITE = 255
@@ -81,13 +85,17 @@ def test_a_large_part_of_what_has_no_shape_is_taught(label: str) -> None:
     assert shown.rows[:, 0].tolist() == [IGNORED]
 
 
-def test_paving_covers_no_box_and_changes_what_is_around() -> None:
-    """Each box keeps its pixels and its row; now and then there was room for a surface."""
+@pytest.mark.parametrize("add", [add for _, add in ADDED])
+def test_what_is_laid_over_a_picture_covers_no_box(
+    add: Callable[[np.random.Generator, Sample], Sample],
+) -> None:
+    """Each box keeps its pixels and its row, and now and then there was room for something."""
     changed = 0
     for seed in range(40):
         sample = _marked(300, 150, 345, 190)
-        shown = paved(np.random.default_rng(seed), sample)
+        shown = add(np.random.default_rng(seed), sample)
         assert np.array_equal(shown.rows, sample.rows)
         assert (shown.image_bgr[153:188, 303:343] > 200).all()
+        assert (sample.image_bgr == _marked(300, 150, 345, 190).image_bgr).all()
         changed += not np.array_equal(shown.image_bgr, sample.image_bgr)
     assert changed > 10
