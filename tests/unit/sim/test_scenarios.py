@@ -85,6 +85,16 @@ def test_an_exam_that_was_broken_off_goes_on(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f.name for f, _ in seen)
 
 
+def test_two_processes_never_record_into_the_same_exam(tmp_path: Path) -> None:
+    """The second one is refused before it touches the first one's draft."""
+    first = record_exam(tmp_path, "exam-quiet-*", lambda *_: None)
+    next(first)
+    with pytest.raises(ScenarioError, match="another process"):
+        next(record_exam(tmp_path, "exam-quiet-*", lambda *_: None))
+    first.close()
+    next(record_exam(tmp_path, "exam-quiet-*", lambda *_: None))
+
+
 def test_an_exam_flight_that_is_not_there_is_named() -> None:
     """A pattern that fits nothing is refused, with what there is."""
     with pytest.raises(ScenarioError, match="exam-quiet"):
