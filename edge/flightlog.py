@@ -138,6 +138,8 @@ def _footprint(look: Look, district: District | None) -> Sequence[LatLon]:
 
 def _line(look: Look, district: District | None) -> dict[str, Any]:
     pose = look.pose
+    pairs = list(_pairs(look))
+    centre, *places = _places([_centre(look, district), *(place for _, place in pairs)], district)
     return {
         "frame": look.frame.index,
         "camera": look.frame.camera_id,
@@ -152,40 +154,55 @@ def _line(look: Look, district: District | None) -> dict[str, Any]:
                 "reach_s": round(pose.reach_s, 4),
             }
         ),
-        "centre": _centre(look, district),
+        "centre": centre,
         "detections": [
             {
                 "label": detection.label,
                 "score": round(detection.score, 3),
                 "box_xyxy_px": [round(value, 1) for value in detection.box_xyxy_px],
-                **_place(place, district),
+                **place,
             }
-            for detection, place in _pairs(look)
+            for (detection, _), place in zip(pairs, places, strict=True)
         ],
     }
 
 
-def _centre(look: Look, district: District | None) -> dict[str, Any]:
+def _centre(look: Look, district: District | None) -> Sighting | Unlocated | None:
     """Geotag the middle of the picture: what the frame looked at, found things or not."""
     if district is None or isinstance(look.pose, NoPose):
-        return {"no_geotag": NoGeotag.NO_POSE.value}
+        return None
     u, v = (look.frame.width_px - 1) / 2, (look.frame.height_px - 1) / 2
     middle = Detection("", 0.0, (u, v, u, v))
-    return _place(district.locate([middle], look.frame, look.pose)[0], district)
+    return district.locate([middle], look.frame, look.pose)[0]
 
 
-def _place(place: Sighting | Unlocated | None, district: District | None) -> dict[str, Any]:
-    if place is None or district is None:
-        return {"no_geotag": NoGeotag.NO_POSE.value}
-    if isinstance(place, Unlocated):
-        return {"no_geotag": place.reason.value}
-    lat_deg, lon_deg = district.plane.geodetic_from_enu(place.east_m, place.north_m)
+def _places(
+    located: Sequence[Sighting | Unlocated | None], district: District | None
+) -> list[dict[str, Any]]:
+    """Say where each thing of a frame is; all of them go through the plane together."""
+    sightings = [place for place in located if isinstance(place, Sighting)]
+    on_earth: Iterator[LatLon] = iter(())
+    if district is not None and sightings:
+        spots_m = np.array([[place.east_m, place.north_m] for place in sightings])
+        on_earth = iter(map(tuple, district.plane.geodetics_from_enu(spots_m).tolist()))
+    told: list[dict[str, Any]] = []
+    for place in located:
+        if place is None or district is None:
+            told.append({"no_geotag": NoGeotag.NO_POSE.value})
+        elif isinstance(place, Unlocated):
+            told.append({"no_geotag": place.reason.value})
+        else:
+            told.append(_place(place, next(on_earth)))
+    return told
+
+
+def _place(place: Sighting, lat_lon_deg: LatLon) -> dict[str, Any]:
     pairs = zip(place.look_covariance, place.shared_covariance, strict=True)
     east_var, cross, north_var = (look + shared for look, shared in pairs)
     ellipse = ellipse_from_covariance((east_var, cross, north_var))
     return {
-        "lat_deg": round(lat_deg, 8),
-        "lon_deg": round(lon_deg, 8),
+        "lat_deg": round(lat_lon_deg[0], 8),
+        "lon_deg": round(lat_lon_deg[1], 8),
         "ground_amsl_m": round(place.ground_amsl_m, 2),
         "ce90_m": round(ce90_m(ellipse), 2),
         "width_m": round(place.width_m, 2),

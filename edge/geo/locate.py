@@ -126,7 +126,8 @@ class Locator:
         corners = footprint_of(view, self._rig.accuracy.max_slant_m)
         if isinstance(corners, NoGeotag):
             return corners
-        return [self._rig.plane.geodetic_from_enu(float(e), float(n)) for e, n in corners]
+        places_deg = self._rig.plane.geodetics_from_enu(corners).tolist()
+        return [(lat_deg, lon_deg) for lat_deg, lon_deg in places_deg]
 
     def gsd(
         self, pixel_uv: tuple[float, float], frame_size: tuple[int, int], pose: Pose

@@ -18,17 +18,20 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pymap3d
 
 from edge.config import DistrictConfig
 from edge.errors import ConfigError, SkywhistleError
+from edge.records import FloatArray
 
 log = logging.getLogger(__name__)
 
 ORIGIN_FILE = "origin.json"
 DISTRICT_RADIUS_M = 20_000.0  # a flight that starts farther from the origin is told of
-HEIGHT_STEPS = 4  # each step shrinks the error by (d/R)²: two do at 20 km
-HEIGHT_DONE_M = 1e-6
+EARTH_RADIUS_M = 6.37e6  # for the first guess of how far the ellipsoid falls away
+HEIGHT_STEPS = 4  # each step shrinks the error by (d/R)²: one or two do at 20 km
+HEIGHT_DONE_M = 1e-3  # moves a place by that times d/R: 3 µm at 20 km
 LARGEST_PLANE_M = 1_000_000.0  # beyond it the steps need not converge
 
 
@@ -52,17 +55,31 @@ class LocalPlane:
         Raises:
             ValueError: Not on this plane: not finite, or beyond 1,000 km.
         """
-        if not math.hypot(east_m, north_m) <= LARGEST_PLANE_M:
+        [[lat_deg, lon_deg]] = self.geodetics_from_enu(np.array([[east_m, north_m]])).tolist()
+        return lat_deg, lon_deg
+
+    def geodetics_from_enu(self, points_m: FloatArray) -> FloatArray:
+        """Return (lat_deg, lon_deg) of many points at once, shape (N, 2), as `geodetic_from_enu`.
+
+        Args:
+            points_m: Shape (N, 2), east and north.
+
+        Raises:
+            ValueError: One is not on this plane: not finite, or beyond 1,000 km.
+        """
+        away_m = np.hypot(*points_m.T)
+        if not (away_m <= LARGEST_PLANE_M).all():
+            east_m, north_m = points_m[~(away_m <= LARGEST_PLANE_M)][0].tolist()
             raise ValueError(f"({east_m}, {north_m}) m is not on this district's plane")
-        up_m = 0.0
+        up_m = -(away_m**2) / (2.0 * EARTH_RADIUS_M)
         for _ in range(HEIGHT_STEPS):
-            lat, lon, height = pymap3d.enu2geodetic(
-                east_m, north_m, up_m, self.origin_lat_deg, self.origin_lon_deg, 0.0
+            lat_deg, lon_deg, height_m = pymap3d.enu2geodetic(
+                *points_m.T, up_m, self.origin_lat_deg, self.origin_lon_deg, 0.0
             )
-            up_m -= float(height)
-            if abs(height) < HEIGHT_DONE_M:
+            up_m = up_m - height_m
+            if np.abs(height_m).max(initial=0.0) < HEIGHT_DONE_M:
                 break
-        return float(lat), float(lon)
+        return np.stack([lat_deg, lon_deg], axis=1)
 
     def convergence_rad(self, lat_deg: float, lon_deg: float) -> float:
         """Return the plane's azimuth of true north at a place; positive turns it east."""
