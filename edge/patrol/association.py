@@ -24,7 +24,13 @@ MIN_UNION_SHARE = 0.3
 MIN_SMALLER_SHARE = 0.4
 # Two boxes of one frame with this much common ground are one thing found twice.
 TWIN_UNION_SHARE = 0.4
+# A second box within an incident's gate is a part of it from this much common ground on, with the
+# box that is of the incident: a smoke plume or a strip of earth is often found in two halves.
+GATED_PART_SHARE = 0.5
 TOO_DEAR = 1e3  # the cost of a pair outside the gate; far above any within
+# Leaving a look and an incident unpaired costs as much as a pair at the gate.  Were it dearer, a
+# false box nearby could push a good pair apart, only for both to get something.
+UNPAIRED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +126,24 @@ def _ground_cost(look: Look, dossier: Dossier, mono_ns: int, gate_m: float) -> f
     return (1.0 - over_smaller) / (1.0 - MIN_SMALLER_SHARE)
 
 
-def are_twins(a: Look, b: Look) -> bool:
-    """Tell whether two boxes of one frame are one thing found twice, or a part of it."""
+def are_twins(a: Look, b: Look, part_share: float = PART_SHARE) -> bool:
+    """Tell whether two boxes of one frame are one thing found twice, or a part of it.
+
+    Args:
+        a: One box.
+        b: The other.
+        part_share: Common ground over the smaller box from which that is a part.
+    """
     if a.sighting.camera_id != b.sighting.camera_id:
         return False
     over_union, over_smaller = overlap(a.extent, b.extent)
-    return over_union >= TWIN_UNION_SHARE or over_smaller >= PART_SHARE
+    return over_union >= TWIN_UNION_SHARE or over_smaller >= part_share
 
 
 def assign(fits: Sequence[Mapping[bytes, Fit]]) -> list[bytes | None]:
     """Choose for each look its incident, none twice, at the smallest sum of costs.
+
+    A pair that costs more than `UNPAIRED` is formed only where no other look wants its incident.
 
     Args:
         fits: For each look, the incidents within its gate.
@@ -146,5 +160,5 @@ def assign(fits: Sequence[Mapping[bytes, Fit]]) -> list[bytes | None]:
     for i, row in enumerate(fits):
         for key, found in row.items():
             costs[i, columns.index(key)] = found.cost
-    _, column_of_row, _ = lap.lapjv(costs, extend_cost=True, cost_limit=TOO_DEAR / 2)
+    _, column_of_row, _ = lap.lapjv(costs, extend_cost=True, cost_limit=UNPAIRED)
     return [columns[j] if j >= 0 else None for j in column_of_row.tolist()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from edge.config import AssociationConfig
-from edge.patrol.covariance import add, eigenvalues, isotropic, scale
+from edge.patrol.covariance import ZERO, add, eigenvalues, isotropic, scale
 from edge.patrol.extent import Bounds, Extent, overlap
 from edge.patrol.look import Look, picture_quality
 from edge.patrol.passes import Estimate, PassFusion, Settled
@@ -119,10 +119,10 @@ class Dossier:
     def expected(self, sighting: Sighting, mono_ns: int, shift: Shift = NO_SHIFT) -> Estimate:
         """Return where a look would fall, with the error that differs from that look's.
 
-        Within a pass the bias is common and drops out, but for the part that turns with the line
-        of sight: none when looking the same way or straight down, all of it from a quarter turn
-        on.  Against another pass, the whole error counts, the less the more things tell the `shift`
-        between the passes.  The look's own noise is not included.
+        Within a pass the bias is common and drops out, but for what of it has moved with the line
+        of sight since the last look (`_drift`).  Against another pass, the whole error counts, the
+        less the more things tell the `shift` between the passes.  The look's own noise is not
+        included.
         """
         active = self._active
         if (
@@ -138,15 +138,12 @@ class Dossier:
                 fused.north_m + shift.north_m,
                 scale(whole, (1.0 + opposed) / (1.0 + shift.votes)),
             )
-        last = active.last
-        turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
-        turned = (1.0 - math.cos(turn_rad)) * _flatness(sighting, last)
         east_m, north_m = active.recent_east_m, active.recent_north_m
+        drift = _drift(active.last, sighting)
         if not self.is_same_view(sighting, mono_ns):
             east_m, north_m = east_m + shift.east_m, north_m + shift.north_m
-            turned /= 1.0 + shift.votes
-        bias = scale(add(sighting.shared_covariance, last.shared_covariance), turned)
-        return Estimate(east_m, north_m, add(active.recent_covariance, bias))
+            drift = scale(drift, 1.0 / (1.0 + shift.votes))
+        return Estimate(east_m, north_m, add(active.recent_covariance, drift))
 
     def is_same_view(self, sighting: Sighting, mono_ns: int) -> bool:
         """Tell whether a look is of the same pass, and from much the same side as the last."""
@@ -186,7 +183,8 @@ class Dossier:
         if self._active is None:
             self._active = PassFusion()
         trust = min(1.0, TRUST_SIGMA / distance_sigma) if distance_sigma > 0.0 else 1.0
-        self._active.add(look, trust)
+        last = self._active.last
+        self._active.add(look, trust, ZERO if last is None else _drift(last, sighting))
         self.looks += 1
         self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns
         self.last_mono_ns = max(mono_ns, self.last_mono_ns)
@@ -373,6 +371,19 @@ class Dossier:
             theirs.recent_north_m - mine.recent_north_m,
             add(mine.recent_covariance, theirs.recent_covariance),
         )
+
+
+def _drift(last: Sighting, now: Sighting) -> Covariance2:
+    """Return how far the bias may have moved between two looks of a pass, m².
+
+    It turns with the bearing: not at all when looking the same way or straight down, all of it from
+    a quarter turn on.  And it shrinks as the same tilt and height are seen more steeply.
+    """
+    turn_rad = math.radians(now.bearing_deg - last.bearing_deg)
+    turned = (1.0 - math.cos(turn_rad)) * _flatness(now, last)
+    before_m, after_m = (math.sqrt(eigenvalues(one.shared_covariance)[0]) for one in (last, now))
+    drift = scale(add(now.shared_covariance, last.shared_covariance), turned)
+    return add(drift, isotropic(after_m - before_m))
 
 
 def _flatness(a: Sighting, b: Sighting) -> float:

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from edge.config import AssociationConfig
-from edge.patrol.association import Fit, are_twins, assign, fit, is_stray
-from edge.patrol.dossier import NO_SHIFT, STRAY_GATES, Dossier, Shift
+from edge.patrol.association import (
+    GATED_PART_SHARE,
+    Fit,
+    are_twins,
+    assign,
+    fit,
+    is_stray,
+)
+from edge.patrol.dossier import NO_SHIFT, PART_SHARE, STRAY_GATES, Dossier, Shift
 from edge.patrol.extent import Bounds, touch
 from edge.patrol.look import Look, is_usable, look_at, order_key
 from edge.patrol.merging import merge_converged
@@ -134,16 +141,18 @@ class Incidents:
         looks = [look for look, _ in looks_near]
         fits = [self._fits(look, near, mono_ns, shift) for look, near in looks_near]
         seen: list[tuple[Look, Dossier]] = []
-        left_over: list[Look] = []
+        left_over: list[tuple[Look, float]] = []
         for look, row, key in zip(looks, fits, assign(fits), strict=True):
             if key is None:
-                left_over.append(look)
+                left_over.append((look, GATED_PART_SHARE if row else PART_SHARE))
                 continue
             dossier = self._dossiers[key]
             dossier.add(look, mono_ns, self._frame, row[key].distance_sigma)
             seen.append((look, dossier))
-        for look in left_over:
-            if any(are_twins(look, other) for other, _ in seen):
+        placed = [look for look, _ in seen]
+        for look, part_share in left_over:
+            others, placed = placed, [*placed, look]
+            if any(are_twins(look, other, part_share) for other in others):
                 self._absorbed += 1
             elif (whole := self._whole_of(look, label, mono_ns)) is not None:
                 whole.glimpse(mono_ns)

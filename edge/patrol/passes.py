@@ -32,9 +32,12 @@ from edge.patrol.covariance import (
 from edge.patrol.look import Look
 from edge.records import Covariance2, Sighting
 
-# The newest looks' share in the running place that the next look is compared with.  It follows
-# the slow turn of the bias as the aircraft flies over; the fused place does not need to.
+# The newest look's share in the running place that the next look is compared with settles here
+# while the bias stands still; the fused place does not forget.
 RECENT_SHARE = 0.25
+# Noise by which the running place grows vaguer with each look, as a share of the look's: with it
+# a Kalman filter's gain settles at `RECENT_SHARE`.
+FORGETTING = RECENT_SHARE**2 / (1.0 - RECENT_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,13 @@ class PassFusion:
         self._staying = 0.0  # weight × variance of the bias that does not turn, summed
         self._turning: Covariance2 = ZERO  # weight × the excess, (along, across), summed
 
-    def add(self, look: Look, trust: float) -> None:
+    def add(self, look: Look, trust: float, drift: Covariance2 = ZERO) -> None:
         """Take in one look.
 
         Args:
             look: The look with its noise, which must be positive definite.
             trust: 0 to 1, below 1 for a look that lies far from the others.
+            drift: How far the bias may have moved since the last look, m².
         """
         sighting = look.sighting
         information = scale(inverse(look.noise), trust)
@@ -76,11 +80,26 @@ class PassFusion:
         self._moment = (self._moment[0] + moment[0], self._moment[1] + moment[1])
         self._add_bias(sighting, trust / (look.noise[0] + look.noise[2]))
         self.looks += 1
-        share = max(1.0 / self.looks, RECENT_SHARE)
-        self.recent_east_m += share * (sighting.east_m - self.recent_east_m)
-        self.recent_north_m += share * (sighting.north_m - self.recent_north_m)
-        self.recent_covariance = scale(look.gate_noise, share)
+        self._follow(look, drift)
         self.last = sighting
+
+    def _follow(self, look: Look, drift: Covariance2) -> None:
+        """Move the running place towards a look: the further, the more its bias may have moved."""
+        sighting = look.sighting
+        if self.looks == 1:
+            self.recent_east_m, self.recent_north_m = sighting.east_m, sighting.north_m
+            self.recent_covariance = look.gate_noise
+            return
+        predicted = add(self.recent_covariance, add(drift, scale(look.gate_noise, FORGETTING)))
+        known, new = inverse(predicted), inverse(look.gate_noise)
+        covariance = inverse(add(known, new))
+        east_m, north_m = times(
+            new, sighting.east_m - self.recent_east_m, sighting.north_m - self.recent_north_m
+        )
+        east_m, north_m = times(covariance, east_m, north_m)
+        self.recent_east_m += east_m
+        self.recent_north_m += north_m
+        self.recent_covariance = covariance
 
     def _add_bias(self, sighting: Sighting, weight: float) -> None:
         bearing_rad = math.radians(sighting.bearing_deg)
