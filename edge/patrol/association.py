@@ -123,7 +123,8 @@ def _ground_cost(look: Look, dossier: Dossier, mono_ns: int, gate_m: float) -> f
     are_whole = not sighting.is_cut and bool(dossier.sizes)
     if are_whole and dossier.is_same_pass(sighting.camera_id, mono_ns):
         return (1.0 - over_union) / (1.0 - MIN_UNION_SHARE)
-    return (1.0 - over_smaller) / (1.0 - MIN_SMALLER_SHARE)
+    # What lies within another passes the gate, but what is of one size fits better.
+    return 1.0 - over_union if over_smaller > MIN_SMALLER_SHARE else math.inf
 
 
 def are_twins(a: Look, b: Look, part_share: float = PART_SHARE) -> bool:

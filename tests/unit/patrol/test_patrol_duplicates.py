@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from worlds import FRAME_NS, SECOND_NS, incidents, sighting
 
-from edge.patrol.association import Fit, assign
+from edge.config import AssociationConfig
+from edge.patrol.association import Fit, assign, fit
+from edge.patrol.dossier import Dossier
+from edge.patrol.look import look_at
+from edge.records import Sighting
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -50,6 +54,26 @@ def test_a_false_box_does_not_push_a_thing_out_of_its_incident() -> None:
         hardly,
         known,
     ]
+
+
+def _known(seen: Sighting, incident_id: bytes) -> Dossier:
+    dossier = Dossier(incident_id, seen.detection.label, AssociationConfig())
+    for number in range(3):
+        dossier.add(look_at(seen), number * FRAME_NS, number)
+    return dossier
+
+
+def test_a_large_thing_is_rather_the_one_of_its_size_than_a_scrap_within_it() -> None:
+    """A box that the frame cuts may be of either, but a scrap does not take the whole's looks."""
+    whole = _known(sighting(0.0, 0.0, size_m=(7.0, 20.0)), b"whole")
+    scrap = _known(sighting(1.0, 7.0, size_m=(5.0, 3.0)), b"scrap")
+    cut = look_at(sighting(0.5, 3.0, size_m=(7.0, 14.0), is_cut=True))
+    of_whole, of_scrap = (
+        fit(cut, one, 3 * FRAME_NS, AssociationConfig()) for one in (whole, scrap)
+    )
+    assert of_whole is not None
+    assert of_scrap is not None
+    assert of_whole.cost < of_scrap.cost
 
 
 def test_two_halves_of_a_strip_are_one_thing() -> None:
