@@ -232,6 +232,7 @@ class Sighting:
     is_cut: bool = False  # touches the frame's edge: its size is a lower bound
     is_low_grazing: bool = False
     sync_sigma_s: float = 0.0
+    is_upper_part: bool = False  # of a column that another box shows from its foot up
 
     @property
     def size_m(self) -> float:

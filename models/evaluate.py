@@ -21,6 +21,8 @@ Finder = Callable[[ImageArray], FloatArray]  # rows of label, score, left, top, 
 MATCH_IOU = 0.5
 FLOOR = 0.05  # scores below it are not looked at
 NMS_IOU = 0.4
+# Of violations in the simulator's frames one in thousands lies so far within another of its class.
+NMS_CONTAINED = 0.8
 # Half of the simulator's law for frames twice as wide (`sim.truth.SEEN_MIN_PX`): a flight's score
 # asks for nothing smaller either.
 SEEN_PX = 12.0

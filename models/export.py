@@ -22,7 +22,7 @@ from edge.vision.manifest import (
     write_manifest,
 )
 from models.data import INPUT_WH
-from models.evaluate import NMS_IOU
+from models.evaluate import NMS_CONTAINED, NMS_IOU
 from models.net import STRIDES, Exported, Net
 from models.split import LABELS
 from models.train import Run
@@ -82,7 +82,9 @@ def manifest_of(folder: Path) -> ModelManifest:
             pad_value=114,
         ),
         head=HeadTable(layout="yolov8", strides=STRIDES),
-        thresholds=ThresholdsTable(min_score=MIN_SCORE, nms_iou=NMS_IOU),
+        thresholds=ThresholdsTable(
+            min_score=MIN_SCORE, nms_iou=NMS_IOU, nms_contained=NMS_CONTAINED
+        ),
     )
 
 

@@ -24,7 +24,7 @@ from edge.geo.camera import Intrinsics
 from edge.geo.extent import Extents, extents_of, limit_height, width_by_slope
 from edge.geo.footprint import footprint_of
 from edge.geo.mount import Mount
-from edge.geo.place import Anchors, Place, anchors_of
+from edge.geo.place import Anchors, Place, anchors_of, upper_parts
 from edge.geo.plane import LocalPlane
 from edge.geo.view import Rig, Slopes, View
 from edge.records import Detection, FloatArray, Frame, NoGeotag, Pose, Sighting
@@ -104,12 +104,13 @@ class Locator:
             cuts = self._cut(detections, view)
             errors = self._errors(cuts, view, frame, pose)
         located: list[Sighting | Unlocated] = []
-        for i, detection in enumerate(detections):
+        for i, is_upper in enumerate(upper_parts(detections, cuts.anchors.is_base.tolist())):
             reason = self._reason(cuts, i)
-            if reason is None:
-                located.append(self._sighting(cuts, view, i, frame, errors))
-            else:
-                located.append(Unlocated(detection, reason))
+            if reason is not None:
+                located.append(Unlocated(detections[i], reason))
+                continue
+            sighting = self._sighting(cuts, view, i, frame, errors)
+            located.append(replace(sighting, is_upper_part=True) if is_upper else sighting)
         return located
 
     def footprint(

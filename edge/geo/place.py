@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import RuleConfig
-from edge.records import FloatArray
+from edge.records import Detection, FloatArray
 
 Place: TypeAlias = Literal["auto", "base", "centre"]
 
@@ -80,6 +80,38 @@ def anchors_of(
     ]
     is_base, top_m, height_sigma_m, lean, ragged = np.array(rows).T
     return Anchors(is_base != 0.0, top_m, height_sigma_m, lean, ragged)
+
+
+def upper_parts(detections: Sequence[Detection], is_base: Sequence[bool]) -> list[bool]:
+    """Say of each box whether it shows the upper part of a column whose foot another box shows.
+
+    Smoke is often found in two boxes, one above the other.  The upper one's lower side lies in the
+    air, within the lower box; taken for a foot it is metres behind the source.
+
+    Args:
+        detections: Of one frame.
+        is_base: Whether the lower side is the place of each.
+    """
+    columns = [
+        STANDING.get(detection.label, UNKNOWN_THING).rises_from_base and base
+        for detection, base in zip(detections, is_base, strict=True)
+    ]
+    if sum(columns) < 2:  # mostly
+        return [False] * len(detections)
+    return [
+        rises
+        and any(
+            one is not other and one.label == other.label and _stands_in(one, other)
+            for other in detections
+        )
+        for one, rises in zip(detections, columns, strict=True)
+    ]
+
+
+def _stands_in(upper: Detection, lower: Detection) -> bool:
+    x0, _, x1, bottom = upper.box_xyxy_px
+    left, top, right, foot = lower.box_xyxy_px
+    return left <= (x0 + x1) / 2 <= right and top <= bottom < foot
 
 
 def places_of_labels(rules: Sequence[RuleConfig]) -> dict[str, Place]:

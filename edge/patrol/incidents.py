@@ -112,8 +112,10 @@ class Incidents:
             mono_ns: When the frame was captured.
         """
         self._frame += 1
-        usable = sorted(filter(is_usable, sightings), key=order_key)
-        self._refused += len(sightings) - len(usable)
+        whole = [sighting for sighting in sightings if not sighting.is_upper_part]
+        self._absorbed += len(sightings) - len(whole)
+        usable = sorted(filter(is_usable, whole), key=order_key)
+        self._refused += len(whole) - len(usable)
         looks = [(look, self._near_look(look)) for look in map(look_at, usable)]
         shift = self._shift(looks, mono_ns)
         for label, of_label in groupby(looks, key=lambda pair: pair[0].sighting.detection.label):

@@ -132,8 +132,14 @@ class OnnxDetector:
             return []
         found = self._without_nonsense(found)
         if self._head.needs_nms:
-            iou = self.manifest.thresholds.nms_iou
-            kept = suppress_overlaps(found.boxes_xyxy, found.scores, found.classes, iou)
+            limits = self.manifest.thresholds
+            kept = suppress_overlaps(
+                found.boxes_xyxy,
+                found.scores,
+                found.classes,
+                limits.nms_iou,
+                limits.nms_contained,
+            )
         else:
             kept = np.argsort(-found.scores, kind="stable")
         return self._detections(_chosen(found, kept), letterbox)

@@ -89,6 +89,7 @@ class ThresholdsTable(_Table):
 
     min_score: Fraction = 0.25
     nms_iou: Fraction = 0.5
+    nms_contained: Fraction = 1.0  # share of one box in another of its class; 1: no matter
 
 
 class ManifestTable(_Table):

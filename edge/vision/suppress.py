@@ -19,7 +19,9 @@ def best_candidates(scores: Array) -> Array:
     return kept
 
 
-def suppress_overlaps(boxes_xyxy: Array, scores: Array, classes: Array, iou: float) -> Array:
+def suppress_overlaps(
+    boxes_xyxy: Array, scores: Array, classes: Array, iou: float, contained: float = 1.0
+) -> Array:
     """Return the indices that non-maximum suppression keeps, best score first.
 
     Args:
@@ -27,6 +29,8 @@ def suppress_overlaps(boxes_xyxy: Array, scores: Array, classes: Array, iou: flo
         scores: Shape (N,).
         classes: Shape (N,); boxes of different classes never suppress each other.
         iou: Overlap above which the lesser of two boxes goes.
+        contained: Share of the smaller of two boxes in the larger from which the lesser goes, too:
+            what has no shape is found as a whole and in parts.  1 keeps them all.
     """
     if len(scores) == 0:
         return np.zeros(0, np.int64)
@@ -42,4 +46,21 @@ def suppress_overlaps(boxes_xyxy: Array, scores: Array, classes: Array, iou: flo
         0.0,
         iou,
     )
-    return np.asarray(kept, np.int64).reshape(-1)
+    order: Array = np.asarray(kept, np.int64).reshape(-1)
+    if contained >= 1.0 or len(order) < 2:
+        return order
+    return order[_is_no_part(boxes_xyxy[order].astype(np.float64), classes[order], contained)]
+
+
+def _is_no_part(boxes_xyxy: Array, classes: Array, contained: float) -> Array:
+    """Say of each box, best first, whether it shares no more than that with a better one kept."""
+    low = np.maximum(boxes_xyxy[:, None, :2], boxes_xyxy[None, :, :2])
+    high = np.minimum(boxes_xyxy[:, None, 2:], boxes_xyxy[None, :, 2:])
+    common = (high - low).clip(min=0.0).prod(axis=2)
+    area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
+    smaller = np.maximum(np.minimum(area[:, None], area[None]), 1e-9)
+    overlaps = (common / smaller > contained) & (classes[:, None] == classes[None])
+    kept = np.ones(len(area), bool)
+    for i in range(1, len(area)):
+        kept[i] = not (overlaps[i, :i] & kept[:i]).any()
+    return kept

@@ -15,7 +15,7 @@ from edge.errors import CalibrationError
 from edge.geo.lens import BrownLens
 from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import MountKind
-from edge.geo.place import places_of_labels
+from edge.geo.place import places_of_labels, upper_parts
 from edge.geo.plane import LocalPlane
 from edge.records import (
     Detection,
@@ -183,6 +183,25 @@ def test_smoke_seen_obliquely_stands_on_its_base_and_from_above_on_its_middle() 
     above = sighting(TILTED, box("smoke", (639.5, 359.5), half), pose(gimbal=gimbal(-90.0)))
     assert oblique.north_m == pytest.approx(50.0, abs=1e-4)
     assert above.north_m == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("label", "upper", "is_part"),
+    [
+        ("smoke", (100, 20, 140, 80), True),  # its lower side is in the lower box
+        ("smoke", (100, 20, 140, 58), False),  # ends above it: another column
+        ("smoke", (160, 20, 240, 80), False),  # beside it
+        ("structure", (100, 20, 140, 80), False),  # a shed behind a shed
+    ],
+)
+def test_the_upper_part_of_a_column_is_known_by_where_it_stands(
+    label: str, upper: Xyxy, is_part: bool
+) -> None:
+    """A box of smoke whose lower side lies within another such box is no column of its own."""
+    boxes = [Detection(label, 0.9, (95, 60, 150, 200)), Detection(label, 0.8, upper)]
+    assert upper_parts(boxes, [True, True]) == [False, is_part]
+    assert upper_parts(boxes[::-1], [True, True]) == [is_part, False]
+    assert upper_parts(boxes, [False, False]) == [False, False]  # from above nothing stands
 
 
 def test_smoke_that_rises_over_the_horizon_keeps_its_base() -> None:

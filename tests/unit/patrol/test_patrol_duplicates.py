@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from worlds import FRAME_NS, SECOND_NS, incidents, sighting
@@ -101,3 +103,14 @@ def test_the_second_box_of_a_bad_look_begins_nothing() -> None:
     found.add(twins, 5 * FRAME_NS)
     assert len(found) == 1
     assert (found.health().strays, found.health().absorbed) == (1, 1)
+
+
+def test_the_upper_part_of_a_column_begins_nothing() -> None:
+    """Its place is metres behind the source, and the lower part has told of the column."""
+    found = incidents()
+    for number in range(6):
+        upper = replace(sighting(9.0, 9.0), is_upper_part=True)
+        found.add([sighting(0.0, 0.0), upper], number * FRAME_NS)
+    (one,) = found
+    assert one.looks == 6
+    assert found.health().absorbed == 6

@@ -32,3 +32,19 @@ def test_a_box_that_sticks_out_does_not_reach_into_the_next_class() -> None:
 def test_no_boxes_are_no_work() -> None:
     """Nothing in, nothing out."""
     assert suppress_overlaps(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), 0.5).size == 0
+
+
+def test_a_part_within_a_better_box_of_its_class_goes_where_that_is_asked_for() -> None:
+    """The part goes, whichever of the two is larger; other classes, and what sticks out, stay."""
+    boxes = np.array([[0, 0, 90, 90], [10, 10, 40, 40], [10, 10, 40, 40], [80, 80, 110, 110]])
+    scores, classes = np.array([0.9, 0.8, 0.7, 0.6]), np.array([0, 0, 1, 0])
+    assert suppress_overlaps(boxes, scores, classes, 0.5).tolist() == [0, 1, 2, 3]
+    assert suppress_overlaps(boxes, scores, classes, 0.5, 0.8).tolist() == [0, 2, 3]
+    assert suppress_overlaps(boxes, scores[[1, 0, 2, 3]], classes, 0.5, 0.8).tolist() == [1, 2, 3]
+
+
+def test_a_part_of_what_went_itself_stays() -> None:
+    """Only a box that is kept takes others with it."""
+    boxes = np.array([[0.0, 0, 10, 10], [1, 1, 30, 9.5], [22, 2, 30, 9]])
+    kept = suppress_overlaps(boxes, np.array([0.9, 0.8, 0.7]), np.zeros(3, int), 0.9, 0.25)
+    assert kept.tolist() == [0, 2]
