@@ -24,7 +24,7 @@ with needs_extra("quantize", "quantizing"):
 
 _WEIGHTED = frozenset({"Conv", "MatMul", "Gemm"})
 # Between quantized convolutions these work on the same eight bits, so that nothing is converted
-# there and back (a quarter faster than the convolutions alone, measured on first-eye); all have
+# there and back (a quarter faster than the convolutions alone, measured on a net of ours); all have
 # integer kernels in ONNX Runtime's CPU provider or only move data.
 _EIGHT_BIT = frozenset(
     {

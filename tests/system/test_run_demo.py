@@ -40,7 +40,7 @@ def test_the_demo_reaches_its_mark(repo: Path, tmp_path: Path) -> None:
     All of it in a folder that the next demo takes over.
     """
     pytest.importorskip("iotcore")
-    assert (repo / "models" / "first-eye" / "detector.onnx").is_file()
+    assert (repo / "models" / "whistle-n-int8" / "detector.onnx").is_file()
     out = tmp_path / "demo"
     done = skywhistle("demo", "--gate", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr

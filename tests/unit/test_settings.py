@@ -54,6 +54,25 @@ def test_the_shipped_config_is_good_and_fits_its_schema(repo: Path) -> None:
     jsonschema.validate(table, json.loads(json_schema()))
 
 
+def _rules(path: Path, *keys: str) -> dict[str, list[object]]:
+    """Return the given keys of each rule, or all of them, by the rule's name."""
+    rules = tomllib.loads(path.read_text())["rule"]
+    return {r["name"]: [r[k] for k in keys or sorted(set(r) - {"name"})] for r in rules}
+
+
+def test_every_shipped_config_flies_one_model_by_one_set_of_thresholds(repo: Path) -> None:
+    """The simulator's two differ in their error budget alone, and patrol.toml asks the same."""
+    survey, typical = repo / "sim" / "patrol.toml", repo / "sim" / "patrol-typical.toml"
+    plain = [tomllib.loads(path.read_text()) for path in (survey, typical)]
+    assert plain[0].pop("accuracy") != plain[1].pop("accuracy")
+    assert plain[0] == plain[1]
+    flown = repo / "patrol.toml"
+    keys = ("labels", "min_score", "threshold", "severity", "department")
+    assert _rules(flown, *keys) == _rules(survey, *keys)
+    model = tomllib.loads(flown.read_text())["camera"][0]["model"]
+    assert (repo / model).resolve() == (repo / "sim" / plain[0]["camera"][0]["model"]).resolve()
+
+
 def test_the_shipped_schema_is_the_one_of_the_code(repo: Path) -> None:
     """The schema file is what `skywhistle schema` prints."""
     assert (repo / "deploy" / "patrol.schema.json").read_text() == json_schema()

@@ -51,11 +51,11 @@ def test_an_unknown_tag_is_named(tmp_path: Path, repo: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), BLACK)
     (tmp_path / "manifest.csv").write_text("file,tag\na.png,sunset\n", encoding="utf-8")
     with pytest.raises(ValueError, match="sunset"):
-        look(repo / "models/first-eye", tmp_path)
+        look(repo / "models/whistle-n-int8", tmp_path)
 
 
 def test_a_missing_picture_is_named(tmp_path: Path, repo: Path) -> None:
     """A manifest that promises more than is there does not score."""
     (tmp_path / "manifest.csv").write_text("file,tag\nb.png,smoke\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"b\.png"):
-        look(repo / "models/first-eye", tmp_path)
+        look(repo / "models/whistle-n-int8", tmp_path)

@@ -23,7 +23,7 @@ from tests.unit.vision.tiny_models import cell_model, write_model
 
 PLAIN = """
 format = 1
-name = "first-eye"
+name = "some-eye"
 file = "detector.onnx"
 sha256 = "{sha}"
 licence = "Apache-2.0"
@@ -117,7 +117,7 @@ def test_every_manifest_is_read_as_it_was_written(
         ('"yolox"', '"yolo99"', r":14: head\.layout = 'yolo99': .*'yolov5'"),
         ('"detector.onnx"', '"../x.onnx"', r":4: file = '\.\./x\.onnx': .*bare file name"),
         (SHA, "abc", r":5: sha256 = 'abc'"),
-        ('name = "first-eye"\n', "", r":1: name: is missing"),
+        ('name = "some-eye"\n', "", r":1: name: is missing"),
         ('"smoke"', '"structure"', r":7: labels = .*unique"),
         ("format = 1", "folder = '/'\nformat = 1", r":2: folder: unknown key"),
         ("labels = [", "labels = [[", r"not TOML"),
