@@ -2,8 +2,8 @@
 
 Static, per channel, QDQ.  Weights take seven of the eight bits: x86 processors without VNNI add
 pairs of products in sixteen bits, which eight-bit weights overflow.  On such a processor a small
-detector of ours kept 61 % of its boxes with eight bits and 99 % with seven (measured); the file must
-fly there, too.
+detector of ours kept 61 % of its boxes with eight bits and 99 % with seven (measured); the file
+must fly there, too.
 """
 
 from __future__ import annotations
