@@ -54,13 +54,12 @@ def suppress_overlaps(
 
 def _is_no_part(boxes_xyxy: Array, classes: Array, contained: float) -> Array:
     """Say of each box, best first, whether it shares no more than that with a better one kept."""
-    low = np.maximum(boxes_xyxy[:, None, :2], boxes_xyxy[None, :, :2])
-    high = np.minimum(boxes_xyxy[:, None, 2:], boxes_xyxy[None, :, 2:])
-    common = (high - low).clip(min=0.0).prod(axis=2)
-    area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
-    smaller = np.maximum(np.minimum(area[:, None], area[None]), 1e-9)
-    overlaps = (common / smaller > contained) & (classes[:, None] == classes[None])
+    area = np.maximum((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1), 1e-9)
     kept = np.ones(len(area), bool)
     for i in range(1, len(area)):
-        kept[i] = not (overlaps[i, :i] & kept[:i]).any()
+        better = np.flatnonzero(kept[:i] & (classes[:i] == classes[i]))
+        low = np.maximum(boxes_xyxy[better, :2], boxes_xyxy[i, :2])
+        high = np.minimum(boxes_xyxy[better, 2:], boxes_xyxy[i, 2:])
+        common = (high - low).clip(min=0.0).prod(axis=1)
+        kept[i] = not (common > contained * np.minimum(area[better], area[i])).any()
     return kept
