@@ -31,6 +31,7 @@ TOO_DEAR = 1e3  # the cost of a pair outside the gate; far above any within
 # Leaving a look and an incident unpaired costs as much as a pair at the gate.  Were it dearer, a
 # false box nearby could push a good pair apart, only for both to get something.
 UNPAIRED = 1.0
+AT_MOST = 0.999  # what a pair within the gate costs, however vague: it is better than none
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def are_twins(a: Look, b: Look, part_share: float = PART_SHARE) -> bool:
 def assign(fits: Sequence[Mapping[bytes, Fit]]) -> list[bytes | None]:
     """Choose for each look its incident, none twice, at the smallest sum of costs.
 
-    A pair that costs more than `UNPAIRED` is formed only where no other look wants its incident.
+    Whoever fits only badly is still paired, unless that would push a better pair apart.
 
     Args:
         fits: For each look, the incidents within its gate.
@@ -160,6 +161,6 @@ def assign(fits: Sequence[Mapping[bytes, Fit]]) -> list[bytes | None]:
     costs = np.full((len(fits), len(columns)), TOO_DEAR)
     for i, row in enumerate(fits):
         for key, found in row.items():
-            costs[i, columns.index(key)] = found.cost
+            costs[i, columns.index(key)] = min(found.cost, AT_MOST)
     _, column_of_row, _ = lap.lapjv(costs, extend_cost=True, cost_limit=UNPAIRED)
     return [columns[j] if j >= 0 else None for j in column_of_row.tolist()]

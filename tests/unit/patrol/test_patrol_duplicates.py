@@ -45,6 +45,13 @@ def test_a_bias_that_shrinks_as_the_thing_is_seen_more_steeply_is_followed() -> 
     assert one.looks == 13
 
 
+def test_a_contest_elsewhere_costs_nobody_its_incident() -> None:
+    """A vague pair that nobody contests is formed, whatever two other looks of the frame want."""
+    vague, wanted = {b"vague": Fit(1.3, 2.9)}, {b"known": Fit(0.1, 0.5)}
+    assert assign([vague]) == [b"vague"]
+    assert assign([vague, wanted, {b"known": Fit(0.2, 0.9)}]) == [b"vague", b"known", None]
+
+
 def test_a_false_box_does_not_push_a_thing_out_of_its_incident() -> None:
     """A pair that barely passes the gate is no gain that a good pair would be given up for."""
     known, hardly = b"known", b"hardly"
