@@ -17,7 +17,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def desk(
-    config: Path = typer.Argument(..., help="A patrol.toml; its table `mqtt` is used."),
+    config: Path | None = typer.Argument(
+        None, help="A patrol.toml; its table `mqtt` is used. Not needed to --export."
+    ),
     database: Path = typer.Option(
         DEFAULT_DATABASE,
         help="Where messages are committed. Its name at the broker is kept in it: a copy that is "
@@ -35,6 +37,9 @@ def desk(
     if export is not None:
         _export(database, export)
         return
+
+    if config is None:
+        raise typer.BadParameter("needs a patrol.toml: which broker is it to listen to?")
 
     def show(committed: CommittedAlert) -> None:
         typer.echo(commit_line(committed))

@@ -12,6 +12,15 @@ from edge.desk.store import DeskStore, StoredAlert
 from edge.protocol.text import utc_text
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+# Every export has these columns, in this order, whatever its alerts hold: programs read them.
+COLUMNS: Final = (
+    "drone", "received_utc", "kind", "incident_id", "revision", "label", "lat_deg", "lon_deg",
+    "ground_amsl_m", "ellipse90_a_m", "ellipse90_b_m", "ellipse90_azimuth_deg", "time_utc",
+    "time_quality", "time_boot_ms", "sync_error_ms", "score", "threshold", "looks", "rule",
+    "severity", "department", "event_code", "grid_cell", "extent_w_m", "extent_h_m",
+    "gsd_m_per_px", "box_xyxy", "model_hash", "config_hash", "evidence_hash", "flags",
+    "reading", "reading_unit", "reading_averaging_s",
+)  # fmt: skip
 _COORDINATE_DIGITS: Final = 7  # a centimetre; more would be false
 
 
@@ -39,8 +48,8 @@ def write_csv(store: DeskStore, path: Path, *, newest_only: bool = True) -> int:
     Text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     rows = [_properties(stored) for stored in store.alerts(newest_only=newest_only)]
-    names: list[str] = []
-    for row in rows:
+    names = list(COLUMNS)
+    for row in rows:  # a desk's file may be older or newer than this program
         names += [name for name in row if name not in names]
     partial = path.with_name(path.name + ".part")
     with partial.open("w", newline="", encoding="utf-8") as file:

@@ -198,7 +198,7 @@ def test_what_is_not_there_is_named(aircraft: Aircraft, tmp_path: Path) -> None:
         ("model", "show", nowhere),
         ("run", nowhere),
         ("desk", str(aircraft.config), "--database", nowhere, "--export", f"{nowhere}.csv"),
-        ("desk", str(aircraft.config), "--export", f"{nowhere}.txt"),
+        ("desk", "--export", f"{nowhere}.txt"),
         ("decode", f"{nowhere}.bin"),
         ("bench", "--only", "start", "--flight", nowhere),
     )
@@ -252,6 +252,18 @@ def test_an_export_that_cannot_be_written_is_named(aircraft: Aircraft, tmp_path:
     done = command("desk", str(aircraft.config), "--database", str(database), "--export", str(path))
     assert done.returncode == 1
     assert f"{path}.part: No such file or directory; check the path" in done.stderr
+
+
+def test_a_desk_needs_a_config_to_listen_and_none_to_export(tmp_path: Path) -> None:
+    """An export reads the desk's file alone; a desk that is to listen is asked where."""
+    database, out = tmp_path / "desk.db", tmp_path / "alerts.csv"
+    DeskStore(database).close()
+    done = command("desk", "--database", str(database), "--export", str(out))
+    assert done.returncode == 0, done.stderr
+    assert out.read_text().startswith("drone,received_utc,")
+    asked = command("desk", "--database", str(database))
+    assert asked.returncode == 2
+    assert "needs a patrol.toml" in asked.stderr
 
 
 @pytest.mark.parametrize(

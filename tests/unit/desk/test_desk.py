@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.bench.sizes import worst_alert
 from edge.desk.console import commit_line
-from edge.desk.export import write_csv, write_geojson
+from edge.desk.export import COLUMNS, write_csv, write_geojson
 from edge.desk.receiver import CommittedAlert, split_ack
 from edge.desk.store import DeskStore, Receipt
 from edge.errors import MailboxError
 from edge.protocol.ack import MAX_EXTRA, MAX_REJECTS, Reject, encode_ack
 from edge.protocol.alert import encode_alert
 from edge.protocol.messages import Envelope, MessageKind, Stamp
+from edge.protocol.text import alert_as_dict
 from edge.records import Alert, AlertKind
 from tests.unit.protocol.alerts import typical_alert
 
@@ -124,9 +126,15 @@ def test_a_formula_in_a_text_is_defused(store: DeskStore, tmp_path: Path) -> Non
 
 
 def test_an_empty_desk_exports_empty_files(store: DeskStore, tmp_path: Path) -> None:
-    """No alerts is an answer too."""
+    """No alerts is an answer too: a collection without features, a table with its header."""
     assert write_geojson(store, tmp_path / "a.geojson") == 0
     assert write_csv(store, tmp_path / "a.csv") == 0
+    assert (tmp_path / "a.csv").read_text("utf-8").strip() == ",".join(COLUMNS)
+
+
+def test_the_columns_of_an_export_are_all_that_an_alert_has() -> None:
+    """A table of alerts has the same columns whatever is in it, and room for every field."""
+    assert ("drone", "received_utc", *alert_as_dict(worst_alert())) == COLUMNS
 
 
 def test_refused_messages_are_kept_but_bounded(store: DeskStore) -> None:
