@@ -113,15 +113,19 @@ class Exposure:
         longest = float(np.linalg.norm(last - first, axis=2).max())
         # A picture a pixel of smear; what is shorter is under the lens's own softness.
         steps = int(np.clip(round(longest), 1, _MOST_STEPS))
-        if steps == 1:
-            return (
-                self._moved(drawn_bgr, (first + last) / 2) if self.shutter.readout_s else drawn_bgr
-            )
-        total = np.zeros(drawn_bgr.shape, np.float32)
-        for step in range(steps):
-            share = (step + 0.5) / steps
-            cv2.accumulate(self._moved(drawn_bgr, first * (1 - share) + last * share), total)
-        return np.asarray(np.clip(total / steps + 0.5, 0, 255), np.uint8)
+        if steps == 1 and not self.shutter.readout_s:
+            return drawn_bgr
+        # The light of each picture comes from one more step along the way.
+        step = self._wide((last - first) / steps)
+        source = self._pixels + self._wide(first + (last - first) / (2 * steps))
+        drawn = cv2.cvtColor(drawn_bgr, cv2.COLOR_BGR2BGRA)  # `remap` takes half the time on four
+        total = np.zeros(drawn.shape, np.float32)
+        for _ in range(steps):
+            moved = cv2.remap(drawn, source, None, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+            cv2.accumulate(moved, total)
+            cv2.add(source, step, dst=source)
+        blurred = cv2.convertScaleAbs(total, alpha=1 / steps)
+        return np.asarray(cv2.cvtColor(blurred, cv2.COLOR_BGRA2BGR), np.uint8)
 
     def seen_at(self, drawn_uv: FloatArray, time_s: float) -> FloatArray:
         """Say where pixels of the drawn picture, shape (N, 2), appear in the shutter's."""
@@ -133,15 +137,12 @@ class Exposure:
             out = drawn_uv - self._between(shift, out)
         return np.asarray(out)
 
-    def _moved(self, image: ImageArray, shift: FloatArray) -> ImageArray:
-        height, width = image.shape[:2]
+    def _wide(self, shift: FloatArray) -> NDArray[np.float32]:
+        """Spread what holds at the nodes over every pixel, shape (height, width, 2)."""
+        height, width = self._pixels.shape[:2]
         rows, cols = shift.shape[:2]
         wide = cv2.resize(shift.astype(np.float32), (cols * _CELL_PX, rows * _CELL_PX))
-        source = self._pixels + wide[_CELL_PX : _CELL_PX + height, _CELL_PX : _CELL_PX + width]
-        return np.asarray(
-            cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),  # type: ignore[call-overload]
-            np.uint8,
-        )
+        return np.asarray(wide[_CELL_PX : _CELL_PX + height, _CELL_PX : _CELL_PX + width])
 
     def _between(self, shift: FloatArray, uv: FloatArray) -> FloatArray:
         rows, cols = shift.shape[:2]

@@ -336,5 +336,6 @@ def add_noise(image: ImageArray, sigma: float, rng: np.random.Generator) -> Imag
         return image
     height, width = image.shape[:2]
     noise = rng.standard_normal((height // 2 + 1, width), np.float32) * np.float32(sigma)
-    grain = np.rint(np.concatenate([noise, noise[::-1]])[:height]).astype(np.int16)
+    half = np.rint(noise).astype(np.int16)
+    grain = np.concatenate([half, half[::-1]])[:height]
     return np.asarray(cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U), np.uint8)
