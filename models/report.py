@@ -2,13 +2,16 @@
 
 Run: python -m models.report --model models/NAME --set DIR
 Prints the card's table.  Each class's threshold is chosen on held-out districts of trained
-families, so that the exam's families stay unseen in that too.
+families, so that the exam's families stay unseen in that too.  With `--exam FILE`, what `skywhistle
+score --json` printed of the exam's flights, those say which classes are advisory; else the frames.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +44,8 @@ class Report:
 
     @property
     def advisory(self) -> tuple[str, ...]:
-        """Labels that the exam found too seldom, or never examined."""
-        found = self.flight.by_label
-        return tuple(n for n in LABELS if found.get(n, _NONE).recall < ADVISORY_RECALL)
+        """Labels that are found too seldom in the exam's frames, or were never examined."""
+        return advisory_of({name: one.recall for name, one in self.flight.by_label.items()})
 
     def table(self) -> str:
         """Write the card's table."""
@@ -67,8 +69,8 @@ class Report:
         )
         return "\n".join(lines)
 
-    def manifest_scores(self) -> dict[str, Any]:
-        """Return the manifest's [scores]."""
+    def manifest_scores(self, flown: Mapping[str, float]) -> dict[str, Any]:
+        """Return the manifest's [scores]; `flown`: each class's recall in the exam's flights."""
         scores: dict[str, Any] = {
             "map50_flight": round(self.flight.map50, 3),
             "map50_exam": round(self.exam.map50, 3),
@@ -82,7 +84,20 @@ class Report:
                 "recall": round(flight.recall, 3),
                 "precision": round(flight.precision, 3),
             }
+            if name in flown:
+                scores[name]["flown_recall"] = round(flown[name], 3)
         return scores
+
+
+def advisory_of(recall: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the labels that are found too seldom, or were never looked for."""
+    return tuple(name for name in LABELS if recall.get(name, 0.0) < ADVISORY_RECALL)
+
+
+def flown_recall(path: Path) -> dict[str, float]:
+    """Read each class's recall from what `skywhistle score --json` printed."""
+    by_class = json.loads(path.read_text("utf-8"))["by_class"]
+    return {name: one["recall"] for name, one in by_class.items() if one["recall"] is not None}
 
 
 def _cells(one: LabelScore) -> list[str]:
@@ -115,6 +130,7 @@ def main() -> None:
     parser.add_argument(
         "--thresholds-of", type=Path, help="model folder whose thresholds are kept, for variants"
     )
+    parser.add_argument("--exam", type=Path, help="the exam's flights, by `score --json`")
     args = parser.parse_args()
     given = None
     if args.thresholds_of:
@@ -122,9 +138,11 @@ def main() -> None:
         given = tuple(float(kept[name]["threshold"]) for name in LABELS)
     parts = [judged_set(args.model, args.set, part) for part in ("held", "exam", "flight")]
     report = report_on(parts[0], parts[1], parts[2], given)
-    update = {"scores": report.manifest_scores(), "advisory": report.advisory}
+    flown = flown_recall(args.exam) if args.exam else {}
+    advisory = advisory_of(flown) if flown else report.advisory
+    update = {"scores": report.manifest_scores(flown), "advisory": advisory}
     write_manifest(read_manifest(args.model).model_copy(update=update))
-    log.info("%s\nadvisory: %s", report.table(), ", ".join(report.advisory) or "none")
+    log.info("%s\nadvisory: %s", report.table(), ", ".join(advisory) or "none")
 
 
 if __name__ == "__main__":
