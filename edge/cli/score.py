@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim.score.thresholds import Asked
 
 GATE_FAILED, NOT_SCORED = 1, 2
-_DEFAULT_PICTURES = 100
+_DEFAULT_PICTURES = 400
 
 
 def add_to(app: typer.Typer) -> None:

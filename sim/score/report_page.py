@@ -32,7 +32,7 @@ class PageOrder:
 
     title: str = "Skywhistle: score"
     verdicts: Sequence[Verdict] = ()
-    max_pictures: int = 100
+    max_pictures: int = 400
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -235,20 +235,27 @@ def _frames(result: ScoreResult) -> str:
 
 
 def _findings(result: ScoreResult, most: int) -> Iterator[str]:
-    left = most
-    for kind, heading in _HEADINGS.items():
-        findings = [
+    by_kind = {
+        kind: [
             (name, one)
             for name, flight in result.flights.items()
             for one in flight.findings
             if one.kind is kind
         ]
+        for kind in _HEADINGS
+    }
+    pictured = {
+        kind: [pair for pair in findings if pair[1].picture_webp is not None]
+        for kind, findings in by_kind.items()
+    }
+    room = shared_out({kind: len(pairs) for kind, pairs in pictured.items()}, most)
+    for kind, heading in _HEADINGS.items():
+        findings = by_kind[kind]
         if not findings:
             if kind is not FindingKind.DUPLICATE:
                 yield section(heading, "<p>None.</p>")
             continue
-        drawn = [pair for pair in findings if pair[1].picture_webp is not None][: max(0, left)]
-        left -= len(drawn)
+        drawn = spread(pictured[kind], room[kind])
         rest = [pair for pair in findings if pair not in drawn]
         body = "<p class=key>Red: the thing itself. Yellow: what the detector saw. Green: what is "
         body += "there. Grey: what is there and harmless.</p>"
@@ -258,6 +265,20 @@ def _findings(result: ScoreResult, most: int) -> Iterator[str]:
             body += f"<p>{len(rest)} {more}without a picture (no frame shows it, or the limit of "
             body += f"{most} pictures is reached):</p><ul>{_listed(rest)}</ul>"
         yield section(f"{heading}: {len(findings)}", body)
+
+
+def shared_out(wanted: Mapping[FindingKind, int], most: int) -> dict[FindingKind, int]:
+    """Share room out evenly; what one does not need goes to the others."""
+    room: dict[FindingKind, int] = {}
+    for n, (kind, count) in enumerate(sorted(wanted.items(), key=lambda pair: pair[1])):
+        room[kind] = min(count, (most - sum(room.values())) // (len(wanted) - n))
+    return room
+
+
+def spread(pairs: Sequence[tuple[str, Finding]], most: int) -> list[tuple[str, Finding]]:
+    """Choose so many, evenly over all flights."""
+    n = min(most, len(pairs))
+    return [pairs[i * len(pairs) // n] for i in range(n)]
 
 
 def _card(flight: str, finding: Finding) -> str:
