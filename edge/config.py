@@ -79,7 +79,9 @@ class DistrictConfig(Table):
     permitted: Path | None = Field(
         None, description="GeoJSON polygons of what stands with leave: id, label, valid_until"
     )
-    permitted_margin_m: NotNegative = Field(2.5, description="that a permit reaches beyond them")
+    permitted_margin_m: NotNegative = Field(
+        2.5, description="that a permit reaches beyond them, beside one sigma of the place"
+    )
 
     @model_validator(mode="after")
     def _origin_is_whole(self) -> DistrictConfig:

@@ -5,7 +5,7 @@ video.mp4         H.264; frames.csv gives each frame's time of arrival (UTC of t
 telemetry.tlog    what the autopilot said
 camera.toml, mount.toml   the calibration that the flight program reads
 truth.geojson     each violation and distractor: class or cause, outline, height, when it was seen
-permitted.geojson the register of what stands with leave
+permitted.geojson the register of what stands with leave: sheds, and buildings that are all roof
 poses.csv         each frame's true camera: place, height, pitch below the horizon, heading
 boxes.json        each frame's boxes in COCO form, with how much of each can be seen
 dem.txt           the ground's true heights

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.camera import CameraModel, CameraPose
 from sim.truth import FrameBox
@@ -85,8 +86,7 @@ class TruthLog:
         """Write truth.geojson, permitted.geojson, poses.csv and boxes.json."""
         finds = self.district.finds
         _write_features(folder / "truth.geojson", [self._feature(f) for f in finds])
-        permitted = [self._permit(f) for f in finds if f.name == "permitted_structure"]
-        _write_features(folder / "permitted.geojson", permitted)
+        write_register(self.district, self.origin, folder / "permitted.geojson")
         with (folder / "poses.csv").open("w", newline="", encoding="utf-8") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(
@@ -124,32 +124,54 @@ class TruthLog:
             "kind": find.kind,
             "label" if find.kind == "violation" else "cause": find.name,
             "height_m": round(find.height_m, 2),
-            "centroid": self._lon_lat(*find.reference_m),
+            "centroid": _lon_lat(self.origin, *find.reference_m),
             "from_s": None if kept is None else round(kept.first_s, 3),
             "to_s": None if kept is None else round(kept.last_s, 3),
             "stands_from_s": round(find.from_s, 3),
             "stands_to_s": round(find.to_s, 3) if math.isfinite(find.to_s) else None,
             "seen_frames": 0 if kept is None else kept.frames,
         }
-        return {"type": "Feature", "properties": properties, "geometry": self._polygon(find)}
+        geometry = polygon_of(find.outline_m, self.origin)
+        return {"type": "Feature", "properties": properties, "geometry": geometry}
 
-    def _permit(self, find: Find) -> dict[str, Any]:
-        """Build one entry of the register: where what stands with leave, and until when."""
-        properties = {
-            "id": f"permit-{find.id}",
-            "label": LOOKS_LIKE[find.name],
-            "height_m": round(find.height_m, 2),
-            "valid_until": None,
-        }
-        return {"type": "Feature", "properties": properties, "geometry": self._polygon(find)}
 
-    def _polygon(self, find: Find) -> dict[str, Any]:
-        corners = [self._lon_lat(float(e), float(n)) for e, n in find.outline_m]
-        return {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+def write_register(district: District, origin: Origin, path: Path) -> None:
+    """Write what stands with leave: permitted sheds, and buildings that are all roof.
 
-    def _lon_lat(self, east_m: float, north_m: float) -> list[float]:
-        lat, lon = self.origin.geodetic(east_m, north_m)
-        return [round(lon, _ROUND_DEG), round(lat, _ROUND_DEG)]
+    A flat roof is none of these: what stands on it would be taken for the building.
+    """
+    sheds = [
+        _permit(f"permit-{find.id}", find.height_m, polygon_of(find.outline_m, origin))
+        for find in district.finds
+        if LOOKS_LIKE.get(find.name) == "structure"
+    ]
+    roofed = [one for one in district.buildings if not one.has_flat_roof]
+    buildings = [
+        _permit(f"building-{i:03d}", one.high_m, polygon_of(one.body.corners(), origin))
+        for i, one in enumerate(roofed, 1)
+    ]
+    _write_features(path, sheds + buildings)
+
+
+def _permit(entry_id: str, height_m: float, polygon: dict[str, Any]) -> dict[str, Any]:
+    properties = {
+        "id": entry_id,
+        "label": "structure",
+        "height_m": round(height_m, 2),
+        "valid_until": None,
+    }
+    return {"type": "Feature", "properties": properties, "geometry": polygon}
+
+
+def polygon_of(outline_m: NDArray[np.float64], origin: Origin) -> dict[str, Any]:
+    """Turn an outline, shape (N, 2), metres east and north, into a GeoJSON polygon."""
+    corners = [_lon_lat(origin, float(e), float(n)) for e, n in outline_m]
+    return {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+
+
+def _lon_lat(origin: Origin, east_m: float, north_m: float) -> list[float]:
+    lat, lon = origin.geodetic(east_m, north_m)
+    return [round(lon, _ROUND_DEG), round(lat, _ROUND_DEG)]
 
 
 def _write_features(path: Path, features: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import shapely
 
 from edge.errors import ConfigError
+from edge.patrol.covariance import eigenvalues
 from edge.patrol.geojson import EnuFromGeodetic, PolygonFeature, read_polygons
 from edge.patrol.told import size_of
 from edge.records import Incident
@@ -27,6 +28,10 @@ log = logging.getLogger(__name__)
 # thing as high as it is: on the demo flight sheds came out at up to 1.38 of their outline's side.
 GROWN_SHARE = 1.4
 GROWN_M = 2.0
+# What is smaller than this share of it, and by more than a metre, is another thing: an addition on
+# its roof, a lean-to at its wall.
+LEAST_SHARE = 0.5
+LEAST_M = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +40,27 @@ class Permit:
 
     id: str
     label: str  # "" covers anything
-    outline: Any  # shapely, the permit's polygon grown by the margin
+    outline: Any  # shapely
     size_m: float  # the longer side of the permitted outline
 
-    def covers(self, incident: Incident) -> bool:
-        """Tell whether the incident is what was permitted: kind, place and size."""
-        return (
-            self.label in {"", incident.label}
-            and size_of(incident) <= GROWN_SHARE * self.size_m + GROWN_M
-            and bool(shapely.intersects_xy(self.outline, incident.east_m, incident.north_m))
-        )
+    def is_for(self, incident: Incident) -> bool:
+        """Tell whether the incident may be what was permitted, by its kind and size."""
+        least_m = LEAST_SHARE * self.size_m + LEAST_M
+        most_m = GROWN_SHARE * self.size_m + GROWN_M
+        return self.label in {"", incident.label} and least_m <= size_of(incident) <= most_m
 
 
 class Register:
     """The permits that are valid today."""
 
-    def __init__(self, permits: Sequence[Permit] = ()) -> None:
-        self._permits = tuple(permits)
+    def __init__(self, permits: Sequence[Permit] = (), margin_m: float = 0.0) -> None:
+        """Take the permits.
+
+        Args:
+            permits: In the register's order.
+            margin_m: How far beyond its outline a permit reaches, beside the error of a place.
+        """
+        self._permits, self._margin_m = tuple(permits), margin_m
         self._tree = shapely.STRtree([permit.outline for permit in self._permits])
 
     def __len__(self) -> int:
@@ -70,7 +79,7 @@ class Register:
         Args:
             path: None: nothing is permitted.
             enu_from_geodetic: Latitude and longitude in degrees to east and north in metres.
-            margin_m: How far beyond its outline a permit reaches, for the error of places.
+            margin_m: How far beyond its outline a permit reaches, beside the error of a place.
             utc_ns: Now.  Permits that have run out by then are left out; None, where no clock is
                 known, leaves none out.
 
@@ -83,30 +92,34 @@ class Register:
         valid = [one for one in features if _is_valid(path, one, utc_ns)]
         if len(valid) < len(features):
             log.info("permits_expired file=%s count=%d", path, len(features) - len(valid))
-        return cls([_permit(path, feature, margin_m) for feature in valid])
+        return cls([_permit(path, feature) for feature in valid], margin_m)
 
     def permit_of(self, incident: Incident) -> Permit | None:
-        """Return the permit that covers an incident, None where none does."""
+        """Return the permit that covers an incident, None where none does.
+
+        A place is only as good as its error: one sigma of it, along its worst axis, is added to
+        the margin, or a shed would be reported because it seems to stand beside itself.
+        """
         if not self._permits:  # mostly
             return None
         place = shapely.Point(incident.east_m, incident.north_m)
-        near = (self._permits[i] for i in self._tree.query(place).tolist())
-        return next((permit for permit in near if permit.covers(incident)), None)
+        sigma_m = math.sqrt(eigenvalues(incident.covariance)[0])
+        near = self._tree.query(place, predicate="dwithin", distance=self._margin_m + sigma_m)
+        permits = (self._permits[i] for i in sorted(near.tolist()))
+        return next((permit for permit in permits if permit.is_for(incident)), None)
 
 
-def _permit(path: Path, feature: PolygonFeature, margin_m: float) -> Permit:
+def _permit(path: Path, feature: PolygonFeature) -> Permit:
     label = feature.properties.get("label") or ""
     if not isinstance(label, str):
         raise ConfigError(
             f"{path}: feature {feature.index}: label is {label!r}; give a detector's label, or "
             f"leave it out to permit anything there"
         )
-    outline = feature.geometry.buffer(margin_m)
-    shapely.prepare(outline)
     return Permit(
         id=str(feature.properties.get("id", feature.index)),
         label=label,
-        outline=outline,
+        outline=feature.geometry,
         size_m=_longer_side_m(feature.geometry),
     )
 

@@ -27,6 +27,7 @@ from sim.world.textures import Layer
 FLOOR_M = 3.1
 
 
+_HIPPED_TO = 0.7  # of the houses have a pitched roof, the others a flat one
 _PITCHED_RGB = ((150, 70, 52), (96, 108, 124), (112, 136, 122), (188, 106, 76))  # anywhere
 
 
@@ -45,6 +46,21 @@ class Named:
     points_m: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Building:
+    """A house, block of flats or hall: it stands with leave, and the city's register has it.
+
+    Attributes:
+        body: Its walls.
+        high_m: How high they are.
+        has_flat_roof: Things may stand on it.
+    """
+
+    body: Footprint
+    high_m: float
+    has_flat_roof: bool
+
+
 @dataclass
 class Site:
     """A district while it is built: its triangles, and who already stands where."""
@@ -57,6 +73,7 @@ class Site:
     flat_roofs: list[tuple[Footprint, float]] = field(default_factory=list)  # and how high
     fronts: list[tuple[Footprint, float]] = field(default_factory=list)  # walls for signs
     named: list[Named] = field(default_factory=list)  # furniture that the truth must name
+    buildings: list[Building] = field(default_factory=list)
     _discs: NDArray[np.float64] = field(default_factory=lambda: np.zeros((256, 3)), repr=False)
     _n_discs: int = 0
 
@@ -170,6 +187,7 @@ def _house(site: Site, lot: Lot) -> None:
     walls(site.mesh, body.corners(), (0.0, high), wall)
     site.take(body, 0.8)
     style = rng.random()
+    site.buildings.append(Building(body, high, has_flat_roof=style >= _HIPPED_TO))
     roof = Skin(Layer.TILE_ROOF, _tint(rng, (*family.roof_rgb * 2, *_PITCHED_RGB)), 4.6)
     plain = Skin(Layer.PLAIN, wall.rgb, 4.0)
     if style < 0.45:
@@ -179,7 +197,7 @@ def _house(site: Site, lot: Lot) -> None:
             dormers(rng, site.mesh, body, heights, roof)
         if rng.random() < 0.5:
             ridge_cap(site.mesh, body, heights, roof.rgb)
-    elif style < 0.7:
+    elif style < _HIPPED_TO:
         hip_roof(site.mesh, body, (high, high + wide * rng.uniform(0.2, 0.3)), roof)
     else:
         _flat_top(site, body, high, plain)
@@ -200,7 +218,9 @@ def _block(site: Site, lot: Lot) -> None:
     walls(site.mesh, body.corners(), (0.0, high), Skin(Layer.FACADE, tint, 2 * FLOOR_M))
     site.take(body, 0.8)
     site.fronts.append((body, high))
-    if rng.random() < 0.14 and body.length_m > body.width_m:
+    is_pitched = rng.random() < 0.14 and body.length_m > body.width_m
+    site.buildings.append(Building(body, high, has_flat_roof=not is_pitched))
+    if is_pitched:
         roof = Skin(Layer.TILE_ROOF, _tint(rng, (*site.family.roof_rgb, *_PITCHED_RGB)), 4.6)
         hip_roof(site.mesh, body, (high, high + body.width_m * float(rng.uniform(0.2, 0.3))), roof)
         return
@@ -222,7 +242,9 @@ def _hall(site: Site, lot: Lot) -> None:
     high = float(rng.uniform(5.0, 8.5))
     wall = Skin(Layer.PLAIN, _tint(rng, site.family.wall_rgb), 5.0)
     walls(site.mesh, body.corners(), (0.0, high), wall)
-    if rng.random() < 0.16:
+    is_flat = rng.random() < 0.16
+    site.buildings.append(Building(body, high, is_flat))
+    if is_flat:
         _flat_top(site, body, high, wall)
         roof_clutter(site, body, high)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.world.boats import whiten_water
-from sim.world.buildings import Site, build_town
+from sim.world.buildings import Building, Site, build_town
 from sim.world.country import NO_COUNTRY, Country
 from sim.world.distractors import DISTRACTORS
 from sim.world.families import FAMILIES, in_season
@@ -85,6 +85,7 @@ class District:
     atlas_rgb: NDArray[np.uint8]
     finds: tuple[Find, ...]
     smokes: tuple[Smoke, ...]
+    buildings: tuple[Building, ...] = ()
     terrain: Terrain = FLAT
     country: Country = NO_COUNTRY
 
@@ -142,6 +143,7 @@ class District:
             paint_atlas(rng, home.look),
             tuple(lift_find(terrain, find) for find in finds.found),
             tuple(lift_smoke(terrain, smoke) for smoke in finds.smokes),
+            tuple(site.buildings),
             terrain,
             country,
         )

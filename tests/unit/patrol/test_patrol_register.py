@@ -51,12 +51,30 @@ def flown(known: Register, *seen: Any) -> int:
     [
         (sighting(10, 10), 0),
         (sighting(13.5, 10), 0),  # beyond the outline, within the margin
-        (sighting(14.5, 10), 1),  # beyond both
+        (sighting(18.0, 10), 1),  # beyond both, and more than its error away
         (sighting(10, 10, size_m=9.0), 1),  # grown
     ],
 )
 def test_a_permit_covers_its_place_and_its_size(tmp_path: Path, seen: Any, alerts: int) -> None:
     """What stands where it may, as large as it may, alerts nobody; what has grown does."""
+    assert flown(register(tmp_path, permit(10, 10, label="structure")), seen) == alerts
+
+
+@pytest.mark.parametrize(("size_m", "alerts"), [(4.0, 1), (8.5, 1), (9.5, 0), (20.0, 0)])
+def test_what_is_much_smaller_than_its_permit_is_something_else(
+    tmp_path: Path, size_m: float, alerts: int
+) -> None:
+    """An addition on a permitted roof alerts; a look that shows the half of a building does not."""
+    hall = permit(10, 10, side_m=20.0, label="structure")
+    assert flown(register(tmp_path, hall), sighting(10, 10, size_m=size_m)) == alerts
+
+
+@pytest.mark.parametrize(("bias_m", "alerts"), [(0.5, 1), (3.0, 0)])
+def test_a_permit_reaches_as_far_as_a_place_may_be_off(
+    tmp_path: Path, bias_m: float, alerts: int
+) -> None:
+    """The same place beyond the margin is covered when it is known badly, not when known well."""
+    seen = sighting(15.0, 10, shared=bias_m)
     assert flown(register(tmp_path, permit(10, 10, label="structure")), seen) == alerts
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from shapely.geometry import Polygon
 
 from sim.camera import CameraModel
 from sim.truth_files import TruthLog
@@ -129,19 +130,33 @@ def test_look_alikes_name_a_distractor_and_a_label() -> None:
         assert label in VIOLATIONS
 
 
-def test_the_register_lists_every_permit_and_nothing_else(
+def test_the_register_lists_permitted_sheds_and_roofed_buildings(
     district: District, camera: CameraModel, tmp_path: Path
 ) -> None:
-    """permitted.geojson holds exactly the permitted sheds, by the outlines that truth gives."""
+    """permitted.geojson holds the permitted sheds and every building whose roof is not flat."""
     TruthLog(district, Origin(31.5, 120.3, 4.0, 10.0), camera).write(tmp_path)
     truth = json.loads((tmp_path / "truth.geojson").read_text("utf-8"))["features"]
     register = json.loads((tmp_path / "permitted.geojson").read_text("utf-8"))["features"]
-    wanted = [f for f in truth if f["properties"].get("cause") == "permitted_structure"]
-    assert len(wanted) > 0
-    assert [f["geometry"] for f in register] == [f["geometry"] for f in wanted]
+    sheds = [f for f in truth if f["properties"].get("cause") == "permitted_structure"]
+    roofed = [one for one in district.buildings if not one.has_flat_roof]
+    assert len(sheds) > 0
+    assert 0 < len(roofed) < len(district.buildings)
+    assert len(register) == len(sheds) + len(roofed)
+    assert [f["geometry"] for f in register[: len(sheds)]] == [f["geometry"] for f in sheds]
     for feature in truth:
         assert feature["properties"]["stands_from_s"] == 0.0
         assert feature["properties"]["stands_to_s"] is None
+
+
+def test_no_violation_stands_on_or_in_a_building_of_the_register(district: District) -> None:
+    """A shed on a roof stands on a flat one, so that the register hides no violation."""
+    for find in district.finds:
+        if find.kind != "violation" or find.name != "structure":
+            continue
+        shed = Polygon(find.outline_m)
+        for one in district.buildings:
+            if not one.has_flat_roof:
+                assert shed.intersection(Polygon(one.body.corners())).area < 0.01, find.id
 
 
 def test_plots_lie_on_one_lot_and_keep_apart(open_town: Finds) -> None:
