@@ -19,6 +19,14 @@ class CalibrationError(ConfigError):
     """A camera or mount file is not usable."""
 
 
+class TerrainError(ConfigError):
+    """A terrain tile, or the elevation model that it is to be made of, is not usable."""
+
+
+class TableError(ConfigError):
+    """A CSV table is not usable; the message names file, row and column."""
+
+
 class FlightError(ConfigError):
     """A recorded flight's folder is not usable."""
 

@@ -39,7 +39,8 @@ HOMES = {
     "lap": {"edge/patrol"},
     "shapely": {"edge/patrol", "sim"},
     "pymap3d": {"edge/geo", "sim"},
-    "matplotlib": {"edge/desk/map.py", "sim", "models"},
+    "rasterio": {"edge/geo/terrain_import.py"},
+    "matplotlib": {"edge/desk/map.py", "sim", "models", "calibration"},
     "moderngl": {"sim"},
     "av": {"sim"},
     "pycocotools": {"sim"},
@@ -48,7 +49,7 @@ HOMES = {
     "tomllib": {"edge/toml_file.py"},
     "tomli": {"edge/toml_file.py"},
     "typer": {"edge/cli"},
-    "rich": {"edge/cli", "sim", "models"},
+    "rich": {"edge/cli", "sim", "models", "calibration"},
     "pydantic": {
         "edge/config.py",
         "edge/settings.py",
@@ -57,6 +58,7 @@ HOMES = {
         "edge/patrol/snapshot.py",
         "edge/vision",
         "edge/geo",
+        "calibration",
         "sim",
     },
 }

@@ -15,7 +15,22 @@ os.environ.setdefault("MAVLINK20", "1")
 import typer
 
 from edge import __version__
-from edge.cli import bench, check, decode, demo, desk, fly, model, replay, schema, score, simulate
+from edge.cli import (
+    bench,
+    calibrate,
+    check,
+    decode,
+    demo,
+    desk,
+    fly,
+    geotag,
+    model,
+    replay,
+    schema,
+    score,
+    simulate,
+    terrain,
+)
 from edge.errors import SkywhistleError
 
 app = typer.Typer(
@@ -25,7 +40,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, fly, desk, check, replay, decode, bench, model, simulate, score, schema):
+_FLYING = (demo, fly, desk, check, replay, decode)
+_WORKSHOP = (calibrate, geotag, terrain, bench, model, simulate, score, schema)
+for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)
 
 

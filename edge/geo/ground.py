@@ -19,10 +19,11 @@ from edge.records import FloatArray, GroundSource, NoGeotag, Pose
 RANGEFINDER_MAX_TILT_COS = math.cos(math.radians(30.0))
 # A laser is good to centimetres; kerbs, cars and slopes between its spot and the target are not.
 RANGEFINDER_SIGMA_M = 1.0
+EARTH_RADIUS_M = 6.37e6
 
 
 class Surface(Protocol):
-    """Something that rays can hit.  A terrain tile will be another one."""
+    """Something that rays can hit."""
 
     def slant_m(self, origins_m: FloatArray, directions: FloatArray) -> FloatArray:
         """Return how far along each ray the surface lies.
@@ -48,6 +49,23 @@ class FlatSurface:
         height_m, down = self.down_m - origins_m[..., 2], directions[..., 2]
         slant = np.full(height_m.shape, np.nan)
         np.divide(height_m, down, out=slant, where=(down > 0.0) & (height_m >= 0.0))
+        return slant
+
+
+@dataclass(frozen=True, slots=True)
+class LevelSurface:
+    """Ground of one height, `down_m` below the vehicle, that curves with the Earth."""
+
+    down_m: float
+
+    def slant_m(self, origins_m: FloatArray, directions: FloatArray) -> FloatArray:
+        """Cut rays with it; see `Surface`.  The nearer root of curve·s² − down·s + height = 0."""
+        height_m, down = self.down_m - origins_m[..., 2], directions[..., 2]
+        curve = (directions[..., :2] ** 2).sum(axis=-1) / (2.0 * EARTH_RADIUS_M)
+        inside = down * down - 4.0 * curve * height_m
+        meets = (down > 0.0) & (height_m >= 0.0) & (inside >= 0.0)
+        slant = np.full(height_m.shape, np.nan)
+        np.divide(2.0 * height_m, down + np.sqrt(np.maximum(inside, 0.0)), out=slant, where=meets)
         return slant
 
 

@@ -23,13 +23,13 @@ import pymap3d
 
 from edge.config import DistrictConfig
 from edge.errors import ConfigError, SkywhistleError
+from edge.geo.ground import EARTH_RADIUS_M
 from edge.records import FloatArray
 
 log = logging.getLogger(__name__)
 
 ORIGIN_FILE = "origin.json"
 DISTRICT_RADIUS_M = 20_000.0  # a flight that starts farther from the origin is told of
-EARTH_RADIUS_M = 6.37e6  # for the first guess of how far the ellipsoid falls away
 HEIGHT_STEPS = 4  # each step shrinks the error by (d/R)²: one or two do at 20 km
 HEIGHT_DONE_M = 1e-3  # moves a place by that times d/R: 3 µm at 20 km
 LARGEST_PLANE_M = 1_000_000.0  # beyond it the steps need not converge
