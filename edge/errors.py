@@ -27,6 +27,10 @@ class TableError(ConfigError):
     """A CSV table is not usable; the message names file, row and column."""
 
 
+class KeysError(ConfigError):
+    """Keys or certificates cannot be made, or those that are there cannot be used."""
+
+
 class FlightError(ConfigError):
     """A recorded flight's folder is not usable."""
 

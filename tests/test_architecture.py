@@ -35,6 +35,7 @@ HOMES = {
     "pymavlink": {"edge/capture", "sim"},
     "gi": {"edge/capture", "sim"},
     "cbor2": {"edge/protocol"},
+    "cryptography": {"edge/protocol", "edge/desk/authority.py"},
     "iotcore": {"edge/desk/broker.py"},
     "lap": {"edge/patrol"},
     "shapely": {"edge/patrol", "sim"},

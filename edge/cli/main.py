@@ -24,6 +24,7 @@ from edge.cli import (
     desk,
     fly,
     geotag,
+    keys,
     model,
     replay,
     schema,
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FLYING = (demo, fly, desk, check, replay, decode)
-_WORKSHOP = (calibrate, geotag, terrain, bench, model, simulate, score, schema)
+_WORKSHOP = (keys, calibrate, geotag, terrain, bench, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)
 

@@ -50,7 +50,7 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
         context = ssl.create_default_context(
             cafile=None if config.ca_file is None else str(config.ca_file)
         )
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.sslsocket_class = _ClosingSocket
         if config.cert_file is not None and config.key_file is not None:
             check_secret(config.key_file, "mqtt.key_file")

@@ -1,0 +1,105 @@
+"""`skywhistle keys`: certificates for broker, desk and drones, and a broker that asks for them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import typer
+
+from edge.cli.signals import os_utc_ns
+
+keys = typer.Typer(
+    no_args_is_help=True,
+    help="Certificates for broker, desk and drones, and a broker that asks for them.",
+)
+_FOLDER = typer.Argument(..., help="Where the authority lies. Keep it off the aircraft.")
+_DAYS = typer.Option(730, min=1, max=3650, help="How long certificates hold.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.add_typer(keys, name="keys")
+
+
+@keys.command()
+def init(
+    folder: Path = _FOLDER,
+    broker: list[str] = typer.Option(
+        ..., help="Name or address of the broker, as drones reach it; may be given twice."
+    ),
+    days: int = _DAYS,
+    installed_at: Path | None = typer.Option(
+        None, help="Where the broker's folder will lie; else where it is made."
+    ),
+    state: Path | None = typer.Option(None, help="Where mosquitto keeps its sessions."),
+    port: int = typer.Option(8883, min=1, max=65535, help="That the broker listens on."),
+) -> None:
+    """Make an authority, and all that broker and desk need."""
+    from edge.desk.authority import Authority
+    from edge.desk.broker_files import write_broker_files
+
+    Authority.create(folder, broker, _now(), days)
+    made = folder / "broker"
+    sessions = state or made.resolve() / "state"
+    if state is None:
+        sessions.mkdir(mode=0o700, exist_ok=True)
+    write_broker_files(made, installed_at or made.resolve(), sessions, port=port)
+    typer.echo(f"{folder / 'authority'}: the authority; whoever has ca.key can speak for anyone")
+    typer.echo(f"{made}: for the broker's machine; mosquitto -c {made}/mosquitto.conf")
+    typer.echo(f"{folder / 'desk'}: for the command centre's machine")
+    typer.echo(_mqtt_table(broker[0], port, "desk"))
+    typer.echo(f"next: skywhistle keys drone {folder} patrol-01")
+
+
+@keys.command()
+def drone(
+    folder: Path = _FOLDER,
+    drone_id: str = typer.Argument(..., help="As `drone_id` in its patrol.toml."),
+    days: int = _DAYS,
+) -> None:
+    """Make a drone's certificate and keys: a folder to copy onto the aircraft."""
+    from edge.desk.authority import Authority
+
+    made = Authority(folder).issue_drone(drone_id, _now(), days)
+    typer.echo(f"{made}: for the aircraft; copy it as /etc/skywhistle/keys, mode 700")
+    typer.echo(_mqtt_table("BROKER", 8883, drone_id))
+
+
+@keys.command()
+def revoke(
+    folder: Path = _FOLDER, name: str = typer.Argument(..., help="A drone, or `desk`.")
+) -> None:
+    """Withdraw a certificate: its key was lost, or its drone."""
+    from edge.desk.authority import Authority
+
+    count = Authority(folder).revoke(name, _now())
+    listed = folder / "broker" / "crl.pem"
+    typer.echo(
+        f"{count} withdrawn; copy {listed} to the broker and restart it: until then they work"
+    )
+
+
+@keys.command()
+def show(folder: Path = _FOLDER) -> None:
+    """List what the authority has made, and until when it holds."""
+    from edge.desk.authority import Authority
+
+    authority, now = Authority(folder), _now()
+    typer.echo(f"authority until {authority.certificate.not_valid_after_utc:%Y-%m-%d}")
+    for one in authority.issued():
+        state = "withdrawn" if one.is_revoked else "expired" if one.not_after < now else "valid"
+        typer.echo(f"{one.name:<32} {state:<9} until {one.not_after:%Y-%m-%d}")
+
+
+def _mqtt_table(host: str, port: int, name: str) -> str:
+    """Return what its patrol.toml says of the broker."""
+    at = "/etc/skywhistle/keys"
+    return (
+        f'\n[mqtt]\nhost = "{host}"\nport = {port}\nca_file = "{at}/ca.crt"\n'
+        f'cert_file = "{at}/{name}.crt"\nkey_file = "{at}/{name}.key"\n'
+    )
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp((os_utc_ns() or 0) / 1e9, timezone.utc)
