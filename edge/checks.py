@@ -25,6 +25,7 @@ from edge.geo.camera import read_intrinsics
 from edge.geo.mount import MountKind, read_mount
 from edge.geo.plane import known_origin
 from edge.labels import refuse_unknown_labels
+from edge.protocol.signing import read_public_keys
 from edge.settings import Settings
 from edge.vision.manifest import read_manifest
 from edge.vision.probe import probe_model
@@ -76,6 +77,7 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     for camera in patrol.camera:
         yield from _check_camera(camera, autopilot, seconds)
     yield from _check_broker(patrol)
+    yield from _check_commands(patrol)
     yield from _check_disk(patrol)
     yield from _check_computer()
 
@@ -259,6 +261,17 @@ def _check_broker(patrol: PatrolConfig) -> Iterator[Finding]:
     for may, what in ((probe.may_publish, "publish"), (probe.may_subscribe, "subscribe")):
         text = f"may {what} as {patrol.drone_id}" if may else f"may not {what}: {probe.error}"
         yield Finding("broker", Grade.OK if may else Grade.FAIL, text)
+
+
+def _check_commands(patrol: PatrolConfig) -> Iterator[Finding]:
+    try:
+        keys = read_public_keys(patrol.commands.keys, "commands.keys")
+    except ConfigError as error:
+        yield Finding("commands", Grade.FAIL, str(error))
+        return
+    ids = ", ".join(key_id.hex() for key_id in keys)
+    text = f"signed by {ids} are obeyed" if keys else "none is obeyed: commands.keys names no key"
+    yield Finding("commands", Grade.OK, text)
 
 
 def _check_disk(patrol: PatrolConfig) -> Iterator[Finding]:

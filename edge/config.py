@@ -273,6 +273,14 @@ class MqttConfig(Table):
         return self
 
 
+class CommandsConfig(Table):
+    """Whose commands are obeyed."""
+
+    keys: tuple[Path, ...] = Field(
+        (), description="public keys, PEM; none: no command is obeyed. `skywhistle keys` makes them"
+    )
+
+
 class MailboxConfig(Table):
     """The file between flight and uplink."""
 
@@ -311,6 +319,7 @@ class PatrolConfig(Table):
     ground: GroundConfig = GroundConfig()
     association: AssociationConfig = AssociationConfig()
     mqtt: MqttConfig = MqttConfig()
+    commands: CommandsConfig = CommandsConfig()
     mailbox: MailboxConfig = MailboxConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     status: StatusConfig = StatusConfig()

@@ -93,6 +93,10 @@ class ProtocolError(SkywhistleError):
     """Bytes that are not a message of ours."""
 
 
+class SignatureError(ProtocolError):
+    """Not signed by anybody who counts here, or changed since."""
+
+
 class MailboxError(SkywhistleError):
     """The mailbox cannot store; what was accepted before is safe."""
 

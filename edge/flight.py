@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,10 +24,12 @@ from edge.errors import MailboxError
 from edge.health import Health
 from edge.machine import release_free_memory
 from edge.pipeline import fly
+from edge.protocol.command import Verb
 from edge.protocol.status import FlightStatus, LinkState
 from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
+from edge.report.obey import Deed, obey
 from edge.report.rolelock import RoleLock
 from edge.report.status import uplink_health_from
 from edge.settings import Settings
@@ -50,6 +52,7 @@ class Watch:
     sources: Sequence[VideoSource]
     mailbox: Mailbox
     reload: threading.Event
+    deeds: Mapping[Verb, Deed] = field(default_factory=dict)
     _config_mtime_ns: int = 0
     _status_due_ns: int = 0
     _lost_told: int = 0  # events that the guard had caught by the last status
@@ -88,6 +91,7 @@ class Watch:
                     health.decoder,
                     health.last_error,
                 )
+        obey(self.mailbox, self.deeds)
         if mono_ns >= self._status_due_ns:
             self._status_due_ns = mono_ns + int(self.settings.patrol.status.interval_s * 1e9)
             self._tell_status(mono_ns)
@@ -213,7 +217,8 @@ def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Ev
         sources = [
             open_video(camera, partial(announced_stream, camera, link)) for camera in patrol.camera
         ]
-        watch = Watch(settings, stages, link, sources, mailbox, reload)
+        deeds: dict[Verb, Deed] = {Verb.PING: lambda _command: f"flying, version {__version__}"}
+        watch = Watch(settings, stages, link, sources, mailbox, reload, deeds)
         log.info("flight_started drone=%s cameras=%d", patrol.drone_id, len(sources))
         fly(watch.pass_through(events(sources, stop)), stages)
         watch.look_around(_mono_ns())

@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def run(config: Path = CONFIG) -> None:
     """Run flight and uplink, restart whichever ends, stop both on SIGINT or SIGTERM."""
     from edge.district import read_inputs
+    from edge.protocol.signing import read_public_keys
     from edge.report.rolelock import RoleLock
     from edge.supervise import Program, skywhistle, supervise
     from edge.vision.manifest import read_checked_model
@@ -32,6 +33,7 @@ def run(config: Path = CONFIG) -> None:
     patrol = read_settings(config).patrol
     for manifest in read_inputs(patrol).values():
         read_checked_model(manifest)
+    read_public_keys(patrol.commands.keys, "commands.keys")
     names = ("flight", "uplink")
     with RoleLock(patrol.mailbox.path, "run"):  # two parents would restart for ever
         for name in names:

@@ -30,6 +30,7 @@ from edge.cli import (
     schema,
     score,
     simulate,
+    tell,
     terrain,
 )
 from edge.errors import SkywhistleError
@@ -41,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_FLYING = (demo, fly, desk, check, replay, decode)
+_FLYING = (demo, fly, desk, tell, check, replay, decode)
 _WORKSHOP = (keys, calibrate, geotag, terrain, bench, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)

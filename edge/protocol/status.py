@@ -74,6 +74,7 @@ class Status:
     evidence_dropped: int = 0
     reconnects: int = 0
     events_dropped: int = 0  # of the uplink's MQTT session; what they said comes again
+    commands_refused: int = 0  # unsigned, replayed, stale, for another: since the uplink started
 
 
 # key: (name, largest).  Keys are never reused.
@@ -87,6 +88,7 @@ _COUNTS: Final = {
     9: "evidence_dropped",
     10: "reconnects",
     12: "events_dropped",
+    13: "commands_refused",
 }
 _FLIGHT_COUNTS: Final = {
     6: "frames_dropped",

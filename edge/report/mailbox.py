@@ -20,6 +20,7 @@ from typing import Any, Final
 from edge.config import MailboxConfig
 from edge.errors import MailboxError, MailboxFullError
 from edge.protocol.ack import Ack
+from edge.protocol.command import Command, Gate, Refusal, command_body
 from edge.protocol.loss import LossCause, LossRecord
 from edge.protocol.status import FlightStatus, flight_status_bytes, flight_status_from_bytes
 from edge.report import outbox
@@ -54,12 +55,11 @@ class QueueState:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """What came from the desk, not yet carried out."""
+class InboxRow:
+    """A command that was taken and is not carried out yet."""
 
     id: int
-    channel: str
-    payload: bytes
+    body: bytes
 
 
 class Mailbox:
@@ -144,16 +144,24 @@ class Mailbox:
         self._follow_the_path()
         self._set_status("flight", flight_status_bytes(status))
 
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[InboxRow]:
         """List the commands not yet done, oldest first."""
-        rows = self._all("SELECT id, channel, payload FROM inbox WHERE done = 0 ORDER BY id")
-        return [Command(*row) for row in rows]
+        rows = self._all("SELECT id, payload FROM inbox WHERE done = 0 ORDER BY id")
+        return [InboxRow(*row) for row in rows]
 
-    def command_done(self, command_id: int) -> None:
-        """Mark a command done; it stays for the record until the inbox needs the room."""
-        self._changes.make(
-            lambda db: db.execute("UPDATE inbox SET done = 1 WHERE id = ?", (command_id,))
-        )
+    def command_done(self, row: InboxRow, answer: Outgoing | None) -> None:
+        """Mark a command done and queue its answer: both, or neither.
+
+        The row stays for the record until the inbox needs the room.
+        """
+
+        def done(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE inbox SET done = 1 WHERE id = ?", (row.id,))
+            if answer is not None:
+                outbox.insert(db, answer, self._clocks, self._valid_s)
+                outbox.count(db, "accepted", 1)
+
+        self._changes.make(done)
 
     # --- what uplink does -------------------------------------------------------------------------
 
@@ -244,25 +252,40 @@ class Mailbox:
         """Lay the reserve aside (again) that a full disk will be met with."""
         self._ballast.keep()
 
-    def store_command(self, channel: str, payload: bytes) -> bool:
-        """Keep what came from the desk; False if too many wait (refused and counted)."""
+    def take_command(self, gate: Gate, payload: bytes) -> Command | Refusal:
+        """Keep a command of the desk until `flight` carries it out, if it is to be obeyed.
 
-        def store(db: sqlite3.Connection) -> bool:
-            db.execute(
-                "DELETE FROM inbox WHERE done = 1 AND id <= (SELECT max(id) FROM inbox) - ?",
-                (_INBOX_MAX,),
-            )
-            waiting = db.execute("SELECT count(*) FROM inbox WHERE done = 0").fetchone()[0]
-            if waiting >= _INBOX_MAX:
-                outbox.count(db, "inbox_refused", 1)
-                return False
-            db.execute(
-                "INSERT INTO inbox (channel, payload, received_utc_ns) VALUES (?, ?, ?)",
-                (channel, payload, self._clocks.utc_ns()),
-            )
-            return True
+        When the last one was issued is kept with it: neither comes without the other.
 
-        return self._changes.make(store)
+        Raises:
+            MailboxFullError: No room; it has not been taken.
+        """
+        utc_ns = self._clocks.utc_ns()
+        now_ms = None if utc_ns is None else utc_ns // 1_000_000
+        verdict = gate.admit(payload, now_ms, self._last_issued_ms())
+        if isinstance(verdict, Refusal):  # a flood of forgeries costs the disk no write
+            return verdict
+        return self._changes.make(lambda db: self._take(db, verdict))
+
+    def _last_issued_ms(self) -> int:
+        rows = self._all("SELECT value FROM meta WHERE name = 'command_issued_ms'")
+        return int(rows[0][0]) if rows else 0
+
+    def _take(self, db: sqlite3.Connection, command: Command) -> Command | Refusal:
+        db.execute(
+            "DELETE FROM inbox WHERE done = 1 AND id <= (SELECT max(id) FROM inbox) - ?",
+            (_INBOX_MAX,),
+        )
+        if db.execute("SELECT count(*) FROM inbox WHERE done = 0").fetchone()[0] >= _INBOX_MAX:
+            outbox.count(db, "inbox_refused", 1)
+            return Refusal.INBOX_FULL
+        db.execute(
+            "INSERT INTO inbox (channel, payload, received_utc_ns) VALUES ('cmd', ?, ?)",
+            (command_body(command), self._clocks.utc_ns()),
+        )
+        issued = ("command_issued_ms", command.issued_utc_ms)
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", issued)
+        return command
 
     def flight_status(self, max_age_s: float) -> FlightStatus | None:
         """Read what `flight` said last; None if that is older, or from before a reboot."""

@@ -25,6 +25,8 @@ class UplinkHealth:
     puback_refused: int
     acks: int
     acks_refused: int  # did not decode, or were of another epoch
+    commands_taken: int
+    commands_refused: dict[str, int]  # by reason
     stalls: int
     in_flight: int
     events_dropped: int  # came faster than they were taken
@@ -54,6 +56,8 @@ def compose_status(
     utc_ns: UtcNs | None,
     flight: FlightStatus | None,
     session: MqttSession,
+    *,
+    commands_refused: int = 0,
 ) -> Status:
     """Put together what goes over the air."""
     queue = mailbox.queue_state()
@@ -71,4 +75,5 @@ def compose_status(
         evidence_dropped=queue.evidence_dropped,
         reconnects=max(0, session.connections - 1),
         events_dropped=session.events_dropped,
+        commands_refused=commands_refused,
     )

@@ -11,17 +11,20 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from edge.config import PatrolConfig
 from edge.errors import MailboxError, MailboxFullError, ProtocolError
 from edge.protocol.ack import decode_ack
+from edge.protocol.command import Command, Gate, Refusal
 from edge.protocol.messages import MessageKind
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Published, Unlinked, Will
+from edge.protocol.signing import read_public_keys
 from edge.protocol.status import Status, StatusState, encode_status
-from edge.protocol.topics import ack_topic, all_down, up_topic
+from edge.protocol.topics import ack_topic, all_down, command_topic, up_topic
 from edge.records import UtcNs
 from edge.report.backoff import resend_backoff
 from edge.report.clocks import Clocks
@@ -75,6 +78,9 @@ class Uplink:
         self._waiting_puback: dict[tuple[int, int], int] = {}  # token: seq
         self._last_puback_mono_s = time.monotonic()
         self._max_packet_bytes: int | None = None
+        keys = read_public_keys(config.commands.keys, "commands.keys")
+        self._gate = Gate(config.drone_id, keys)
+        self._commands_taken, self._commands_refused = 0, Counter[Refusal]()
         self._not_stored: list[Incoming] = []  # commands; the broker sends at most 100 unacked
         self._next_look = self._next_status = 0.0
         self._reason = "not connected yet"
@@ -101,7 +107,7 @@ class Uplink:
             self._session.close(Message(self._status_topic, encode_status(offline), True))
             log.info(
                 "uplink_ended sent=%d acks=%d acks_refused=%d puback_refused=%d stalls=%d "
-                "connections=%d events_dropped=%d",
+                "connections=%d events_dropped=%d commands_taken=%d commands_refused=%d",
                 self._sent,
                 self._acks,
                 self._acks_refused,
@@ -109,6 +115,8 @@ class Uplink:
                 self._stalls,
                 self._session.connections,
                 self._session.events_dropped,
+                self._commands_taken,
+                self._commands_refused.total(),
             )
 
     def health(self) -> UplinkHealth:
@@ -121,6 +129,8 @@ class Uplink:
             puback_refused=self._puback_refused,
             acks=self._acks,
             acks_refused=self._acks_refused,
+            commands_taken=self._commands_taken,
+            commands_refused={why.value: n for why, n in self._commands_refused.items()},
             stalls=self._stalls,
             in_flight=len(self._in_flight),
             events_dropped=self._session.events_dropped,
@@ -242,19 +252,23 @@ class Uplink:
             self._session.acknowledge(incoming)
             self._take_ack(incoming.payload)
             return
-        self._store_command(incoming)
+        self._take_command(incoming)
 
-    def _store_command(self, incoming: Incoming) -> None:
+    def _take_command(self, incoming: Incoming) -> None:
+        verdict: Command | Refusal = Refusal.MALFORMED  # of a channel that is none
         try:
-            is_kept = self._mailbox.store_command(
-                incoming.topic.rsplit("/", 1)[-1], incoming.payload
-            )
+            if incoming.topic == command_topic(self._drone_id):
+                verdict = self._mailbox.take_command(self._gate, incoming.payload)
         except MailboxFullError as error:  # the broker keeps it until there is room
             self._note(f"mailbox: {error}")
             self._not_stored.append(incoming)
             return
-        if not is_kept:
-            self._note("the inbox is full; a command was refused")
+        if isinstance(verdict, Refusal):
+            self._commands_refused[verdict] += 1
+            self._note(f"a command was refused: {verdict.value}")
+        else:
+            self._commands_taken += 1
+            log.info("command_taken verb=%s nonce=%s", verdict.verb.name, verdict.nonce.hex())
         self._session.acknowledge(incoming)
 
     def _take_ack(self, payload: bytes) -> None:
@@ -287,7 +301,7 @@ class Uplink:
             self._mailbox.expire()
         waiting, self._not_stored = self._not_stored, []
         for incoming in waiting:
-            self._store_command(incoming)
+            self._take_command(incoming)
         silent_s = max(_FLIGHT_SILENT_S, 3 * self._config.status.interval_s)
         status = compose_status(
             StatusState.ONLINE,
@@ -295,6 +309,7 @@ class Uplink:
             self._clocks.utc_ns(),
             self._mailbox.flight_status(silent_s),
             self._session,
+            commands_refused=self._commands_refused.total(),
         )
         self._session.publish(Message(self._status_topic, encode_status(status), True))
         with contextlib.suppress(MailboxFullError):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.config import MailboxConfig, MqttConfig, PatrolConfig, StatusConfig
+from edge.config import CommandsConfig, MailboxConfig, MqttConfig, PatrolConfig, StatusConfig
 from edge.desk.receiver import CommittedAlert, Desk, run_desk
 from edge.desk.store import DeskStore
 from edge.protocol.messages import MessageKind
@@ -47,6 +47,7 @@ class Place:
     desk_mqtt: MqttConfig
     drone_id: str = "drone-1"
     desk_folder: Path | None = None  # None: the drone's
+    command_keys: tuple[Path, ...] = ()
     committed: list[CommittedAlert] = field(default_factory=list)
 
     @property
@@ -60,6 +61,7 @@ class Place:
             mqtt=self.mqtt.model_copy(update={"resend_after_s": 0.5, "resend_max_s": 1.0}),
             mailbox=MailboxConfig(path=self.folder / "mailbox.db"),
             status=StatusConfig(interval_s=0.5),
+            commands=CommandsConfig(keys=self.command_keys),
         )
 
     def mailbox(self) -> Mailbox:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
@@ -11,24 +13,30 @@ import numpy as np
 import pytest
 
 from edge.config import EvidenceConfig, MqttConfig
+from edge.desk.authority import Authority
 from edge.desk.broker import EmbeddedBroker
+from edge.desk.orders import Order, send_order
 from edge.desk.receiver import Desk
 from edge.desk.store import DeskStore
 from edge.errors import RoleTakenError
 from edge.protocol.ack import decode_ack
+from edge.protocol.command import CommandResult, Outcome, Verb
 from edge.protocol.loss import LossCause
 from edge.protocol.messages import MessageKind, Stamp, open_envelope, seal
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Published, Will
+from edge.protocol.signing import read_signing_key
 from edge.protocol.status import FlightStatus, StatusState, decode_status
 from edge.protocol.topics import DESK_STATE, ack_topic, all_down, command_topic, up_topic
 from edge.records import AlertKind
 from edge.report.evidence import EvidenceKeeper, EvidenceRef
+from edge.report.obey import obey
 from edge.report.outgoing import outgoing_evidence
-from edge.report.status import uplink_health_from
+from edge.report.status import UplinkHealth, uplink_health_from
 from tests.brokers import Mosquitto
 from tests.small_disk import fill, small_disk
 from tests.system.delivery import (
+    WAIT_S,
     Place,
     expected,
     numbered,
@@ -300,17 +308,34 @@ def test_an_uplink_on_a_full_disk_starts_delivers_and_makes_room(
     assert place.alert_revisions() == expected(300)
 
 
-def test_a_command_waits_in_the_inbox(place: Place) -> None:
-    """What the desk sends down is on the drone's disk before the broker may forget it."""
-    with place.mailbox() as mailbox, running(place.uplink):
-        desk = session(place.mqtt, "sw/v1/+/up/status")
-        next_incoming(desk, up_topic("drone-1", MessageKind.STATUS))
-        desk.publish(Message(command_topic("drone-1"), b"look again"))
-        desk.publish(Message(ack_topic("drone-1"), b"not an ack"))
-        wait_until(lambda: bool(mailbox.commands()), "the command is in the inbox")
-        desk.close()
-        (command,) = mailbox.commands()
-        assert (command.channel, command.payload) == ("cmd", b"look again")
+def test_a_command_is_signed_taken_once_and_answered(place: Place) -> None:
+    """Only the desk's key is obeyed; a recording of its command, and noise, are refused."""
+    keys = Authority.create(place.folder / "keys", ["localhost"], datetime.now(timezone.utc), 30)
+    place.command_keys = (keys.folder / "desk" / "command.pub",)
+    signer = read_signing_key(keys.folder / "desk" / "command.key", "key")
+    order = Order("drone-1", Verb.PING, valid_s=60).command(utc_ns())
+    stop = threading.Event()
+
+    def fly(_: threading.Event) -> None:
+        with place.mailbox() as mailbox:
+            while not stop.wait(0.02):
+                obey(mailbox, {Verb.PING: lambda command: f"here, {command.nonce.hex()}"})
+
+    def refused(health: UplinkHealth | None) -> bool:
+        return health is not None and health.commands_refused == {"replayed": 1, "malformed": 2}
+
+    with place.mailbox() as mailbox, running(place.uplink, place.desk, fly):
+        spy = session(place.mqtt, "sw/v1/+/dn/cmd", name="spy")
+        answer = send_order(place.mqtt, order, signer, WAIT_S)
+        assert answer == CommandResult(order.nonce, Outcome.DONE, f"here, {order.nonce.hex()}")
+        recorded = next_incoming(spy, command_topic("drone-1")).payload
+        for payload in (recorded, b"look again"):
+            spy.publish(Message(command_topic("drone-1"), payload))
+        spy.publish(Message(ack_topic("drone-1") + "s", recorded))
+        wait_until(lambda: refused(uplink_health_from(mailbox, 5)), "all three are refused")
+        assert mailbox.commands() == []
+        spy.close()
+        stop.set()
 
 
 def test_the_status_is_retained_and_says_goodbye(place: Place) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edge.config import MailboxConfig
 from edge.errors import MailboxError, MailboxFullError, ProtocolError
 from edge.protocol.ack import Ack, Reject
+from edge.protocol.command import Command, Gate, Refusal, Verb, decode_command
 from edge.protocol.loss import LossCause, LossRecord, decode_loss
 from edge.protocol.messages import MessageKind
 from edge.protocol.status import FlightStatus
@@ -363,17 +364,46 @@ def test_flight_and_uplink_leave_each_other_word(
         assert other.flight_status(1e9) is None
 
 
+class AdmitAll(Gate):
+    """A gate that takes a number for a command issued then."""
+
+    def admit(
+        self, payload: bytes, now_utc_ms: int | None, last_issued_ms: int
+    ) -> Command | Refusal:
+        issued_ms = int(payload)
+        if issued_ms <= last_issued_ms:
+            return Refusal.REPLAYED
+        return Command("drone-1", Verb.PING, b"n" * 16, issued_ms, 60)
+
+
 def test_commands_are_kept_until_done_and_bounded(mailbox: Mailbox) -> None:
     """The inbox is in order; it refuses and counts what would be the 1001st waiting."""
-    assert mailbox.store_command("cmd", b"one")
-    assert mailbox.store_command("cmd", b"two")
-    assert [command.payload for command in mailbox.commands()] == [b"one", b"two"]
-    mailbox.command_done(mailbox.commands()[0].id)
-    assert [command.payload for command in mailbox.commands()] == [b"two"]
+    gate = AdmitAll("drone-1")
+    for payload in (b"1", b"2"):
+        assert isinstance(mailbox.take_command(gate, payload), Command)
+    rows = mailbox.commands()
+    assert [decode_command(row.body).issued_utc_ms for row in rows] == [1, 2]
+    before = mailbox.queue_state()
+    mailbox.command_done(rows[0], Outgoing(MessageKind.RESULT, b"\x01", severity=2))
+    assert mailbox.commands() == rows[1:]
+    after = mailbox.queue_state()
+    assert (after.queued, after.accepted) == (before.queued + 1, before.accepted + 1)
     sql = "INSERT INTO inbox (channel, payload) VALUES ('cmd', ?)"
     mailbox._changes.make(lambda db: db.executemany(sql, [(b"x",) for _ in range(999)]))
-    assert not mailbox.store_command("cmd", b"one too many")
+    assert mailbox.take_command(gate, b"3") is Refusal.INBOX_FULL
     assert mailbox.queue_state().inbox_refused == 1
+
+
+def test_what_was_taken_is_remembered_over_a_restart(
+    mailbox: Mailbox, path: Path, times: Times
+) -> None:
+    """A recorded command is refused by the next process, too, and one not stored is not taken."""
+    gate = AdmitAll("drone-1")
+    assert isinstance(mailbox.take_command(gate, b"5"), Command)
+    with Mailbox(MailboxConfig(path=path), times.clocks()) as other:
+        assert other.take_command(gate, b"5") is Refusal.REPLAYED
+        assert isinstance(other.take_command(gate, b"6"), Command)
+        assert len(other.commands()) == 2
 
 
 def test_another_connection_s_write_is_noticed(mailbox: Mailbox, path: Path, times: Times) -> None:
