@@ -158,6 +158,11 @@ class AutopilotConfig(Table):
     statustext: bool = Field(False, description="one STATUSTEXT for each new alert")
     statustext_min_interval_s: Positive = 5.0
     silent_after_s: Positive = Field(3.0, description="no heartbeat this long: link lost")
+    signing_key_file: Path | None = Field(
+        None,
+        description="MAVLink 2 signing: 64 hex digits, mode 600; nothing else is believed then",
+    )
+    signing_link_id: int = Field(1, ge=0, le=255, description="of this link, in its signatures")
 
 
 class InferenceConfig(Table):

@@ -208,7 +208,7 @@ def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Ev
         clocks = Clocks(utc_ns=lambda: trusted_utc_ns(telemetry.utc(_mono_ns())))
         pictures = patrol.evidence.folder if patrol.evidence.enabled else None
         mailbox = stack.enter_context(Mailbox(patrol.mailbox, clocks, pictures))
-        link = MavlinkLink(patrol.autopilot, telemetry)
+        link = MavlinkLink(patrol.autopilot, telemetry, patrol.state_dir)
         stages = build_stages(
             settings, telemetry, mailbox, now=_mono_ns, on_stored=_announcer(patrol, link)
         )

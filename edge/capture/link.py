@@ -13,12 +13,20 @@ import random
 import threading
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
+from edge.capture.clock import utc_by_os_clock
 from edge.capture.dispatch import WANTED
 from edge.capture.link_frames import MESSAGE_NAMES, FrameCutter
+from edge.capture.link_signing import (
+    LinkSigning,
+    keep_stamp,
+    read_signing_secret,
+    read_stamp,
+)
 from edge.capture.link_wire import UdpWire, Wire, check_url, open_wire
 from edge.capture.rates import IntervalRequest, RateAsker, StreamRequest
 from edge.capture.streams import MessageRequest, VideoStream
@@ -49,18 +57,29 @@ class MavlinkLink:
     )
     COMMANDS: ClassVar[frozenset[int]] = frozenset({_SET_MESSAGE_INTERVAL, _REQUEST_MESSAGE})
 
-    def __init__(self, config: AutopilotConfig, telemetry: Telemetry) -> None:
+    def __init__(
+        self, config: AutopilotConfig, telemetry: Telemetry, state_dir: Path | None = None
+    ) -> None:
         """Prepare; nothing is opened yet.
 
+        Args:
+            config: The link.
+            telemetry: Gets what arrives.
+            state_dir: Where the newest signed time is kept over a restart.
+
         Raises:
-            TelemetryConfigError: The address or a message's name cannot be meant.
+            TelemetryConfigError: The address, a message's name or the key cannot be meant.
         """
         check_url(config.url)
         self._config = config
         self._telemetry = telemetry
         self._asker = RateAsker(config.rates_hz)
-        self._cutter = FrameCutter(WANTED)
         self._encoder = mavlink.MAVLink(None, config.system_id, config.own_component_id)
+        self._state_dir = state_dir
+        self._signing = self._signing_by(config)
+        signing = self._signing
+        is_believed = None if signing is None else lambda frame: signing.fault(frame) is None
+        self._cutter = FrameCutter(WANTED, is_believed)
         self._wire: Wire | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -73,6 +92,17 @@ class MavlinkLink:
         self._texts_dropped = 0
         self._received_mono_ns = self._tended_mono_ns = 0
         self._heartbeat_due_ns = self._timesync_due_ns = self._text_due_ns = 0
+
+    def _signing_by(self, config: AutopilotConfig) -> LinkSigning | None:
+        """Set up signing, where the config has a key."""
+        if config.signing_key_file is None:
+            return None
+        key = read_signing_secret(config.signing_key_file)
+        self._encoder.signing.secret_key = key
+        self._encoder.signing.link_id = config.signing_link_id
+        self._encoder.signing.sign_outgoing = True
+        kept = read_stamp(self._state_dir)
+        return LinkSigning(key, lambda: utc_by_os_clock(time.monotonic_ns()), kept)
 
     # --- what others call ---------------------------------------------------------------------
 
@@ -115,6 +145,7 @@ class MavlinkLink:
             messages=counts.messages,
             bad_crc=counts.bad_crc,
             unknown=heard.unknown + counts.unknown,
+            not_believed=counts.not_believed,
             reopened=self._reopened,
             statustexts_dropped=self._texts_dropped,
         )
@@ -220,6 +251,10 @@ class MavlinkLink:
 
     def _watch(self, now_ns: int) -> None:
         """Notice loss, return and reboot; whoever comes back has forgotten what we asked for."""
+        if self._signing is not None:
+            stamp = self._signing.newest_worth_keeping()
+            if stamp is not None:
+                keep_stamp(self._state_dir, stamp)
         was, reboots = self._is_connected, self._telemetry.reboots
         self._is_connected = self._telemetry.is_connected(now_ns, self._config.silent_after_s)
         if was != self._is_connected:
@@ -263,6 +298,8 @@ class MavlinkLink:
             name == "COMMAND_LONG" and message.command not in self.COMMANDS
         ):
             raise TelemetryError(f"{name} is not among the messages this link may send")
+        if self._signing is not None:
+            self._encoder.signing.timestamp = self._signing.next_stamp()
         if self._wire is not None:
             self._wire.send(message.pack(self._encoder))
             self._encoder.seq = (self._encoder.seq + 1) % 256

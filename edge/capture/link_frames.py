@@ -7,7 +7,7 @@ decoded: that is most of the CPU of a busy link.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ class FrameCounts:
     bad_crc: int = 0
     unknown: int = 0
     garbage_bytes: int = 0
+    not_believed: int = 0  # whole frames that the link's key does not vouch for
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,18 @@ def has_good_crc(frame: bytes, number: int) -> bool:
 class FrameCutter:
     """Bytes in, decoded messages out; keeps at most one unfinished frame between calls."""
 
-    def __init__(self, wanted: Collection[str]) -> None:
+    def __init__(
+        self, wanted: Collection[str], is_believed: Callable[[bytes], bool] | None = None
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            wanted: Names of the messages to decode.
+            is_believed: Tells of a whole frame with a good checksum whether it may count; None:
+                all do.
+        """
         self.counts = FrameCounts()
+        self._is_believed = is_believed
         self._wanted = frozenset(MESSAGE_IDS[name] for name in wanted if name in MESSAGE_IDS)
         self._decoder = mavlink.MAVLink(None)
         self._rest = b""
@@ -140,6 +151,9 @@ class FrameCutter:
         if not is_good:
             self.counts.bad_crc += 1
             return 1, None
+        if self._is_believed is not None and not self._is_believed(frame):
+            self.counts.not_believed += 1
+            return len(frame), None
         self.counts.messages += 1
         return len(frame), (header, message)
 

@@ -85,6 +85,11 @@ def _why_silent(config: AutopilotConfig, health: LinkHealth) -> str:
             f"{where}, but {health.other_vehicle} messages of other systems; "
             "is autopilot.system_id right?"
         )
+    if health.not_believed:
+        return (
+            f"{where}, but {health.not_believed} frames that the key in "
+            f"{config.signing_key_file} does not vouch for; has the vehicle the same key?"
+        )
     if health.bad_crc > health.messages:
         return f"{where}: {health.bad_crc} broken frames; is autopilot.baud the autopilot's?"
     if health.messages:

@@ -44,6 +44,7 @@ class LinkHealth:
     other_vehicle: int = 0  # messages of other systems, ground stations included
     reboots: int = 0
     reopened: int = 0  # times a broken link was opened again
+    not_believed: int = 0  # frames that the link's key does not vouch for
     rates_hz: dict[str, float] = field(default_factory=dict)
     time_source: TimeSource = TimeSource.NONE
     sync_sigma_s: float = math.inf
