@@ -27,6 +27,10 @@ class TableError(ConfigError):
     """A CSV table is not usable; the message names file, row and column."""
 
 
+class UnsignedError(ConfigError):
+    """A file that must be vouched for is not, or has changed since."""
+
+
 class KeysError(ConfigError):
     """Keys or certificates cannot be made, or those that are there cannot be used."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from edge.config import PatrolConfig
 from edge.errors import ConfigError
+from edge.protocol.signing import PublicKey
 from edge.toml_file import read_toml
 
 _RELOADABLE = ("rule", "zone")
@@ -24,6 +26,8 @@ class Settings:
     patrol: PatrolConfig
     path: Path
     config_hash: bytes  # 8 bytes: of the SHA-256 of the file; see `reloaded` for the exception
+    # Who must have signed it and all that it names (see `signed.py`); none: nobody need.
+    signers: Mapping[bytes, PublicKey] = field(default_factory=dict)
 
 
 def read_settings(path: Path) -> Settings:
@@ -68,7 +72,7 @@ def reloaded(flying: Settings, fresh: Settings) -> Settings:
     patrol = flying.patrol.model_copy(update=taken)
     is_whole = patrol == fresh.patrol
     config_hash = fresh.config_hash if is_whole else _hash8(patrol.model_dump_json())
-    return Settings(patrol, flying.path, config_hash)
+    return Settings(patrol, flying.path, config_hash, flying.signers)
 
 
 def _hash8(text: str) -> bytes:

@@ -43,6 +43,7 @@ from edge.report.evidence import EvidenceKeeper, EvidenceRef
 from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
 from edge.settings import Settings, read_settings, reloaded, restart_needed
+from edge.signed import require_signed
 from edge.vision.detector import OnnxDetector
 from edge.vision.tiles import TileGrid, detect_in_tiles
 
@@ -235,6 +236,8 @@ class Stages:
         district = self._district
         try:
             fresh = read_settings(self.settings.path)
+            if self.settings.signers:
+                require_signed(fresh, self.settings.signers)
             taken = reloaded(self.settings, fresh)
             patrol = taken.patrol
             # Also before the first pose: what cannot be read must be refused now, not then.

@@ -54,6 +54,7 @@ HOMES = {
     "pydantic": {
         "edge/config.py",
         "edge/settings.py",
+        "edge/signed.py",
         "edge/toml_file.py",
         "edge/capture/recording.py",
         "edge/patrol/snapshot.py",

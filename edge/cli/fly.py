@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from edge.cli.signals import os_utc_ns, stop_on_signals, whole_or_not_at_all
-from edge.settings import read_settings
+from edge.settings import Settings, read_settings
 
 CONFIG = typer.Argument(..., help="The patrol.toml.")
+SIGNED_BY = typer.Option(
+    [],
+    help="Public key; may be given twice. Then nothing starts, or reloads, unless one of them has "
+    "signed the config and all that it names (`skywhistle keys sign`).",
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(uplink)
 
 
-def run(config: Path = CONFIG) -> None:
+def run(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     """Run flight and uplink, restart whichever ends, stop both on SIGINT or SIGTERM."""
     from edge.district import read_inputs
     from edge.protocol.signing import read_public_keys
@@ -30,7 +36,7 @@ def run(config: Path = CONFIG) -> None:
     from edge.vision.manifest import read_checked_model
 
     # A mistake is told here, before anything starts: a restart would only meet it again.
-    patrol = read_settings(config).patrol
+    patrol = _settings(config, signed_by).patrol
     for manifest in read_inputs(patrol).values():
         read_checked_model(manifest)
     read_public_keys(patrol.commands.keys, "commands.keys")
@@ -39,15 +45,16 @@ def run(config: Path = CONFIG) -> None:
         for name in names:
             RoleLock(patrol.mailbox.path, name).probe()
         stop = stop_on_signals()
-        programs = [Program(name, skywhistle(name, str(config))) for name in names]
+        signers = [word for path in signed_by for word in ("--signed-by", str(path))]
+        programs = [Program(name, skywhistle(name, str(config), *signers)) for name in names]
         raise typer.Exit(supervise(programs, stop))
 
 
-def flight(config: Path = CONFIG) -> None:
+def flight(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     """Fly: camera, autopilot, detector; alerts go into the mailbox."""
     from edge.flight import fly_aircraft
 
-    settings = read_settings(config)
+    settings = _settings(config, signed_by)
     reload = threading.Event()
     signal.signal(signal.SIGHUP, lambda _number, _frame: reload.set())
     stop = stop_on_signals()
@@ -55,12 +62,24 @@ def flight(config: Path = CONFIG) -> None:
         fly_aircraft(settings, stop, reload)
 
 
-def uplink(config: Path = CONFIG) -> None:
+def uplink(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     """Deliver: drain the mailbox over MQTT until the desk has acknowledged each message."""
     from edge.report.uplink import run_uplink
 
-    settings = read_settings(config)
+    settings = _settings(config, signed_by)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing of the uplink reloads
     stop = stop_on_signals()
     with whole_or_not_at_all(stop):
         run_uplink(settings.patrol, stop, os_utc_ns)
+
+
+def _settings(config: Path, signed_by: list[Path]) -> Settings:
+    """Read the config, signed where it must be."""
+    from edge.protocol.signing import read_public_keys
+    from edge.signed import require_signed
+
+    signers = read_public_keys(signed_by, "--signed-by")
+    settings = replace(read_settings(config), signers=signers)
+    if signers:
+        require_signed(settings, signers)
+    return settings

@@ -81,6 +81,22 @@ def revoke(
 
 
 @keys.command()
+def sign(
+    config: Path = typer.Argument(..., help="A patrol.toml."),
+    key: Path = typer.Option(..., help="authority/config.key, or another Ed25519 key."),
+) -> None:
+    """Vouch for a config and all that it names: models, calibrations, zones, registers."""
+    from edge.protocol.signing import read_signing_key
+    from edge.settings import read_settings
+    from edge.signed import sign_files
+
+    settings = read_settings(config)
+    listed = sign_files(settings, read_signing_key(key, "--key"))
+    typer.echo(f"{listed}: written; it holds until any of the files in it changes")
+    typer.echo(f"on the aircraft: skywhistle run --signed-by .../config.pub {config}")
+
+
+@keys.command()
 def show(folder: Path = _FOLDER) -> None:
     """List what the authority has made, and until when it holds."""
     from edge.desk.authority import Authority

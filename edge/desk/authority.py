@@ -95,6 +95,9 @@ class Authority:
         )
         _write_secret(folder / "authority" / "ca.key", _key_bytes(key))
         _write(folder / "authority" / "ca.crt", _pem(certificate))
+        _write_signing_pair(
+            folder / "authority" / "config.key", folder / "authority" / "config.pub"
+        )
         authority = cls(folder)
         authority.write_revocations(now)
         authority.issue_broker(hosts, now, days)
@@ -141,6 +144,7 @@ class Authority:
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         self._issue(folder, drone_id, usage, now + timedelta(days=days))
         _write(folder / "command.pub", (self.folder / DESK / "command.pub").read_bytes())
+        _write(folder / "config.pub", (self.folder / "authority" / "config.pub").read_bytes())
         public = self.folder / DESK / "drones" / f"{drone_id}.pub"
         _write_signing_pair(folder / "sign.key", public)
         return folder

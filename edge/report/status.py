@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from edge.protocol.mqtt import MqttSession
@@ -25,12 +26,12 @@ class UplinkHealth:
     puback_refused: int
     acks: int
     acks_refused: int  # did not decode, or were of another epoch
-    commands_taken: int
-    commands_refused: dict[str, int]  # by reason
     stalls: int
     in_flight: int
     events_dropped: int  # came faster than they were taken
     queue: QueueState
+    commands_taken: int = 0
+    commands_refused: Mapping[str, int] = field(default_factory=dict)  # by reason
 
 
 def uplink_health_bytes(health: UplinkHealth) -> bytes:
