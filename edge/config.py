@@ -303,6 +303,16 @@ class EvidenceConfig(Table):
     max_mb: Positive = 256.0
 
 
+class PrivacyConfig(Table):
+    """What of bystanders may be kept."""
+
+    max_detail_cm: Positive | None = Field(
+        10.0,
+        description="outside the finding pictures are kept no finer than this on the ground, "
+        "centimetres a pixel; a licence plate needs about 2",
+    )
+
+
 class StatusConfig(Table):
     """What the drone says of itself."""
 
@@ -327,6 +337,7 @@ class PatrolConfig(Table):
     commands: CommandsConfig = CommandsConfig()
     mailbox: MailboxConfig = MailboxConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     status: StatusConfig = StatusConfig()
 
     @model_validator(mode="after")

@@ -20,7 +20,17 @@ from edge.patrol.register import Register
 from edge.patrol.rules import RuleBook, Rules
 from edge.patrol.snapshot import NotRestored, Restored
 from edge.patrol.zones import Zones
-from edge.records import Detection, Frame, Incident, MonoNs, Pose, Sighting, UtcTime
+from edge.records import (
+    Detection,
+    Frame,
+    Incident,
+    MonoNs,
+    NoGeotag,
+    Pose,
+    Sighting,
+    UtcTime,
+    Xyxy,
+)
 from edge.settings import Settings
 from edge.vision.manifest import ModelManifest, read_manifest
 
@@ -42,6 +52,13 @@ class District:
     ) -> list[Sighting | Unlocated]:
         """Give each detection its place, or the reason why it has none."""
         return self.locators[frame.camera_id].locate(detections, frame, pose)
+
+    def finest_gsd(self, part: Xyxy, frame: Frame, pose: Pose) -> float | None:
+        """Return how fine a part of a frame shows the ground, m per px; None: not known."""
+        finest = self.locators[frame.camera_id].finest_gsd(
+            part, (frame.width_px, frame.height_px), pose
+        )
+        return None if isinstance(finest, NoGeotag) else finest
 
     def settle_times(self, utc: Callable[[MonoNs], UtcTime]) -> None:
         """Learn, as soon as UTC is known, how long ago the earlier flight was."""

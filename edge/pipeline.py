@@ -38,7 +38,7 @@ def look(frame: Frame, stages: Stages) -> None:
     district = stages.district(pose)
     located = district.locate(detections, frame, pose)
     district.incidents.add(stages.admit(located, district), frame.captured_mono_ns)
-    stages.keep_pictures(frame, district)
+    stages.keep_pictures(frame, pose, district)
     stages.note(frame, detections, pose, located)
 
 

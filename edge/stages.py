@@ -37,6 +37,7 @@ from edge.records import (
     Tick,
     UtcTime,
     Verdict,
+    Xyxy,
 )
 from edge.report.compose import AlertContext, compose_alert
 from edge.report.evidence import EvidenceKeeper, EvidenceRef
@@ -141,13 +142,17 @@ class Stages:
         self.health.sightings += len(admitted)
         return admitted
 
-    def keep_pictures(self, frame: Frame, district: District) -> None:
+    def keep_pictures(self, frame: Frame, pose: Pose, district: District) -> None:
         """Keep the crop of each incident whose best look this frame is."""
+
+        def finest(part: Xyxy) -> float | None:
+            return district.finest_gsd(part, frame, pose)
+
         for dossier in district.incidents.touched():
             best = dossier.best
             is_of_frame = best.captured_mono_ns == frame.captured_mono_ns
             if is_of_frame and best.camera_id == frame.camera_id:
-                self.evidence.offer(dossier.incident_id, frame, best)
+                self.evidence.offer(dossier.incident_id, frame, best, finest)
 
     def due(self, now_mono_ns: MonoNs) -> list[Verdict]:
         """Return the alerts that are due; none before the first pose."""
@@ -356,7 +361,7 @@ def build_stages(
         detectors=detectors,
         poses=poses,
         mailbox=mailbox,
-        evidence=EvidenceKeeper(patrol.evidence),
+        evidence=EvidenceKeeper(patrol.evidence, patrol.privacy),
         now=now,
         on_stored=on_stored,
         log=flight_log,

@@ -27,7 +27,7 @@ from edge.geo.mount import Mount
 from edge.geo.place import Anchors, Place, anchors_of, upper_parts
 from edge.geo.plane import LocalPlane
 from edge.geo.view import Rig, Slopes, View
-from edge.records import Detection, FloatArray, Frame, NoGeotag, Pose, Sighting
+from edge.records import Detection, FloatArray, Frame, NoGeotag, Pose, Sighting, Xyxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,37 @@ class Locator:
             cuts = self._cut([Detection("", 0.0, (u, v, u, v))], view)
         reason = self._reason(cuts, 0)
         return reason if reason is not None else float(cuts.gsd_m_per_px[0])
+
+    def finest_gsd(self, part: Xyxy, frame_size: tuple[int, int], pose: Pose) -> float | NoGeotag:
+        """Return the finest metres per pixel, in any direction, in a part of a frame.
+
+        Args:
+            part: Left, top, right, bottom, px.
+            frame_size: Width, height, px.
+            pose: Of the frame.
+
+        Returns:
+            Of its corners and the middles of its sides, those that look at the ground; the
+            reason why it is not known where none does.
+        """
+        view = self._view(frame_size, pose)
+        if isinstance(view, NoGeotag):
+            return view
+        left, top, right, bottom = part
+        middle_u, middle_v = (left + right) / 2.0, (top + bottom) / 2.0
+        points = [
+            Detection("", 0.0, (u, v, u, v))
+            for u in (left, middle_u, right)
+            for v in (top, middle_v, bottom)
+        ]
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            cuts = self._cut(points, view)
+        reasons = [self._reason(cuts, i) for i in range(len(points))]
+        seen = [i for i, reason in enumerate(reasons) if reason is None]
+        if not seen:
+            return reasons[0] or NoGeotag.NO_TERRAIN
+        # The smaller singular value: in an oblique view, across the line of sight.
+        return float(np.linalg.svd(cuts.slopes.pixel[seen], compute_uv=False).min())
 
     def _view(self, frame_size: tuple[int, int], pose: Pose) -> View | NoGeotag:
         if frame_size != (self._scaled.width_px, self._scaled.height_px):

@@ -47,7 +47,7 @@ from tests.system.delivery import (
     wait_until,
 )
 from tests.unit.protocol.alerts import typical_alert
-from tests.unit.report.test_report_parts import frame, sighting
+from tests.unit.report.test_report_parts import coarse, frame, sighting
 
 pytestmark = pytest.mark.system
 
@@ -234,7 +234,7 @@ def test_a_picture_follows_its_alert(place: Place, tmp_path: Path) -> None:
     """Evidence goes after everything else; one whose file is gone is dropped and counted."""
     keeper = EvidenceKeeper(EvidenceConfig(folder=tmp_path / "evidence"))
     alert = typical_alert(incident_id=bytes(16), severity=4)
-    keeper.offer(alert.incident_id, frame(), sighting())
+    keeper.offer(alert.incident_id, frame(), sighting(), coarse)
     ref = keeper.store(alert.incident_id)
     assert isinstance(ref, EvidenceRef)
     alert = typical_alert(incident_id=bytes(16), severity=4, evidence_hash=ref.hash8)

@@ -390,3 +390,22 @@ def test_gsd_grows_with_the_slant() -> None:
     assert oblique == pytest.approx(math.sqrt(0.1 * 0.2), rel=1e-3)
     sky = TILTED.gsd((639.5, 0.0), (1280, 720), pose(gimbal=gimbal(-5.0)))
     assert sky is NoGeotag.RAY_ABOVE_HORIZON
+
+
+def test_the_finest_detail_is_that_of_the_nearest_ground() -> None:
+    """Straight down it is height over focal length; seen obliquely, that of the near side."""
+    down = NADIR.finest_gsd((100.0, 100.0, 900.0, 600.0), (1280, 720), pose())
+    assert down == pytest.approx(0.05, rel=1e-3)
+    oblique = pose(gimbal=gimbal(-30.0))
+    part = (500.0, 200.0, 800.0, 700.0)
+    finest = TILTED.finest_gsd(part, (1280, 720), oblique)
+    assert isinstance(finest, float)
+    # A pixel's width on the ground goes with the slant: height / (focal length · sin depression).
+    depression = math.radians(30.0) + math.atan2(700.0 - 359.5, 1000.0)
+    along_axis = 50.0 / math.sin(depression) * math.cos(depression - math.radians(30.0))
+    assert finest == pytest.approx(along_axis / 1000.0, rel=0.03)  # corners are off the axis
+    middle = TILTED.gsd((639.5, 450.0), (1280, 720), oblique)
+    assert isinstance(middle, float)
+    assert finest < middle
+    sky = TILTED.finest_gsd((0.0, 0.0, 50.0, 50.0), (1280, 720), pose(gimbal=gimbal(0.0)))
+    assert isinstance(sky, NoGeotag)

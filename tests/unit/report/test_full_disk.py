@@ -23,7 +23,7 @@ from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing
 from edge.report.rolelock import RoleLock
 from tests.small_disk import fill, small_disk
-from tests.unit.report.test_report_parts import frame, keeper, sighting
+from tests.unit.report.test_report_parts import coarse, frame, keeper, sighting
 
 SECOND = 1_000_000_000
 
@@ -151,7 +151,7 @@ def test_a_reserve_is_not_made_where_there_is_little_room(disk: Path) -> None:
 def test_a_picture_that_finds_no_room_leaves_no_half(disk: Path) -> None:
     """The alert goes without it, and no part of it takes up a block."""
     pictures = keeper(disk)
-    pictures.offer(b"i" * 16, frame(), sighting())
+    pictures.offer(b"i" * 16, frame(), sighting(), coarse)
     fill(disk)
     assert pictures.store(b"i" * 16) is NoEvidence.DISK
     assert list((disk / "evidence").iterdir()) == []

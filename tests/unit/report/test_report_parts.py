@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import EvidenceConfig
+from edge.config import EvidenceConfig, PrivacyConfig
 from edge.errors import ProtocolError, RoleTakenError
 from edge.protocol.alert import decode_alert, encode_alert
 from edge.protocol.media import decode_media
@@ -34,10 +35,17 @@ from edge.records import (
     UtcNs,
     UtcTime,
     Verdict,
+    Xyxy,
 )
 from edge.report.backoff import resend_backoff
 from edge.report.compose import AlertContext, box_fractions, compose_alert
-from edge.report.evidence import EvidenceKeeper, EvidenceRef, NoEvidence, crop_with_margin
+from edge.report.evidence import (
+    EvidenceKeeper,
+    EvidenceRef,
+    NoEvidence,
+    coarse_around,
+    part_with_margin,
+)
 from edge.report.outbox import OutboxRow
 from edge.report.rolelock import RoleLock
 from edge.report.wire import EvidenceGoneError, check_packet_size, message_from_row
@@ -71,6 +79,11 @@ def sighting(
         sync_sigma_s=0.0123,
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def coarse(_part: Xyxy) -> float:
+    """A view from so high up that no bystander can be made out."""
+    return 1.0
 
 
 def frame(seed: int = 0) -> Frame:
@@ -125,7 +138,7 @@ def keeper(tmp_path: Path, **changes: object) -> EvidenceKeeper:
 def test_a_picture_is_small_whole_and_named_by_its_hash(tmp_path: Path) -> None:
     """WebP within its bound, the hash is that of the file, and nobody else may read it."""
     evidence = keeper(tmp_path, max_kb=4.0)
-    assert evidence.offer(INCIDENT_ID, frame(), sighting(box=(100, 100, 900, 650)))
+    assert evidence.offer(INCIDENT_ID, frame(), sighting(box=(100, 100, 900, 650)), coarse)
     ref = evidence.store(INCIDENT_ID)
     assert isinstance(ref, EvidenceRef)
     data = ref.path.read_bytes()
@@ -142,11 +155,11 @@ def test_the_newest_offer_replaces_the_crop(tmp_path: Path) -> None:
     """Who offers has chosen the look; the kept crop is a copy, the frame may change afterwards."""
     evidence = keeper(tmp_path)
     first = frame()
-    assert evidence.offer(INCIDENT_ID, first, sighting(0.8))
+    assert evidence.offer(INCIDENT_ID, first, sighting(0.8), coarse)
     before = evidence.store(INCIDENT_ID)
     first.image_bgr[:] = 0
     again = evidence.store(INCIDENT_ID)
-    assert evidence.offer(INCIDENT_ID, frame(1), sighting(0.9))
+    assert evidence.offer(INCIDENT_ID, frame(1), sighting(0.9), coarse)
     better = evidence.store(INCIDENT_ID)
     assert isinstance(before, EvidenceRef)
     assert isinstance(again, EvidenceRef)
@@ -157,14 +170,14 @@ def test_the_newest_offer_replaces_the_crop(tmp_path: Path) -> None:
 def test_the_folder_keeps_its_budget_across_flights(tmp_path: Path) -> None:
     """The oldest pictures make way, those of earlier flights first, and each is counted."""
     first = keeper(tmp_path)
-    first.offer(INCIDENT_ID, frame(), sighting())
+    first.offer(INCIDENT_ID, frame(), sighting(), coarse)
     old = first.store(INCIDENT_ID)
     assert isinstance(old, EvidenceRef)
     size = old.path.stat().st_size
     second = keeper(tmp_path, max_mb=size * 2.5 / 1e6)
     for number in range(4):
         incident_id = bytes([number]) * 16
-        second.offer(incident_id, frame(), sighting())
+        second.offer(incident_id, frame(), sighting(), coarse)
         assert isinstance(second.store(incident_id), EvidenceRef)
     assert not old.path.exists()
     assert second.files_dropped == 3
@@ -175,7 +188,7 @@ def test_crops_are_bounded_and_counted(tmp_path: Path) -> None:
     """A swarm of incidents does not eat the memory."""
     evidence = keeper(tmp_path)
     for number in range(70):
-        evidence.offer(bytes([number]) * 16, frame(), sighting(box=(10, 10, 30, 30)))
+        evidence.offer(bytes([number]) * 16, frame(), sighting(box=(10, 10, 30, 30)), coarse)
     assert evidence.crops_dropped == 6
     assert evidence.store(bytes(16)) is NoEvidence.NO_CROP
 
@@ -183,12 +196,12 @@ def test_crops_are_bounded_and_counted(tmp_path: Path) -> None:
 def test_absent_evidence_has_a_reason(tmp_path: Path) -> None:
     """Off, never offered, or no disk: each has its name."""
     off = keeper(tmp_path / "off", enabled=False)
-    assert not off.offer(INCIDENT_ID, frame(), sighting())
+    assert not off.offer(INCIDENT_ID, frame(), sighting(), coarse)
     assert off.store(INCIDENT_ID) is NoEvidence.DISABLED
     assert not (tmp_path / "off").exists()
     evidence = keeper(tmp_path)
     assert evidence.store(INCIDENT_ID) is NoEvidence.NO_CROP
-    evidence.offer(INCIDENT_ID, frame(), sighting())
+    evidence.offer(INCIDENT_ID, frame(), sighting(), coarse)
     (tmp_path / "evidence").rmdir()
     assert evidence.store(INCIDENT_ID) is NoEvidence.DISK
 
@@ -196,7 +209,7 @@ def test_absent_evidence_has_a_reason(tmp_path: Path) -> None:
 def test_a_picture_that_made_way_is_made_again_or_not_promised(tmp_path: Path) -> None:
     """No alert carries the hash of a picture that was deleted to make room."""
     evidence = keeper(tmp_path)
-    evidence.offer(INCIDENT_ID, frame(), sighting())
+    evidence.offer(INCIDENT_ID, frame(), sighting(), coarse)
     ref = evidence.store(INCIDENT_ID)
     assert isinstance(ref, EvidenceRef)
     ref.path.unlink()
@@ -210,10 +223,73 @@ def test_a_picture_that_made_way_is_made_again_or_not_promised(tmp_path: Path) -
 def test_a_crop_never_reaches_beyond_the_frame(
     xs: tuple[float, float], ys: tuple[float, float]
 ) -> None:
-    """Boxes outside give nothing; all others give a picture of at most 320 px."""
+    """Boxes outside give nothing; all others a part that lies within the frame."""
     image = np.zeros((720, 1280, 3), np.uint8)
-    crop = crop_with_margin(image, (min(xs), min(ys), max(xs), max(ys)))
-    assert crop is None or (0 < crop.shape[0] <= 320 and 0 < crop.shape[1] <= 320)
+    part = part_with_margin(image, (min(xs), min(ys), max(xs), max(ys)))
+    if part is not None:
+        left, top, right, bottom = part
+        assert 0 <= left < right <= 1280
+        assert 0 <= top < bottom <= 720
+
+
+@given(
+    factor=st.floats(1.1, 60.0),
+    size=st.tuples(st.integers(20, 200), st.integers(20, 200)),
+    corner=st.tuples(st.floats(0, 0.6), st.floats(0, 0.6)),
+)
+def test_outside_the_finding_only_means_of_cells_are_left(
+    factor: float, size: tuple[int, int], corner: tuple[float, float]
+) -> None:
+    """Two pictures that differ only within the cells' means cannot be told apart afterwards."""
+    width, height = size
+    rng = np.random.default_rng(width * 1000 + height)
+    image = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
+    x0, y0 = corner[0] * width, corner[1] * height
+    box = (x0, y0, x0 + 0.3 * width, y0 + 0.3 * height)
+    shown = coarse_around(image, box, factor)
+    rows = slice(math.ceil(box[1]), math.floor(box[3]) + 1)
+    columns = slice(math.ceil(box[0]), math.floor(box[2]) + 1)
+    assert np.array_equal(shown[rows, columns], image[rows, columns])
+    # As many numbers as there are cells make all of the outside: no more than that is in it.
+    cells = max(1, int(width / factor)), max(1, int(height / factor))
+    means = cv2.resize(image, cells, interpolation=cv2.INTER_AREA)
+    again = cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR)
+    outside = np.ones((height, width), bool)
+    outside[rows, columns] = False
+    assert np.array_equal(shown[outside], again[outside])
+    assert width / cells[0] >= min(factor, width) - 1e-9
+
+
+def test_a_licence_plate_beside_the_finding_cannot_be_read(tmp_path: Path) -> None:
+    """Seen at 1 cm a pixel, stripes of 4 cm beside the box are gone, within it they stay."""
+    image = np.full((720, 1280, 3), 128, np.uint8)
+    image[:, ::8] = image[:, 1::8] = image[:, 2::8] = image[:, 3::8] = 255
+    seen = Frame(image, MonoNs(1), "wide", 0)
+    shed = sighting(box=(600, 300, 700, 400))
+    for max_cm, contrast in ((10.0, 30.0), (None, 100.0)):
+        folder = tmp_path / str(max_cm)
+        privacy = PrivacyConfig(max_detail_cm=max_cm)
+        evidence = EvidenceKeeper(EvidenceConfig(folder=folder), privacy)
+        assert evidence.offer(INCIDENT_ID, seen, shed, lambda _part: 0.01)
+        ref = evidence.store(INCIDENT_ID)
+        assert isinstance(ref, EvidenceRef)
+        kept = cv2.imdecode(np.frombuffer(ref.path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert kept is not None
+        beside, inside = kept[40:110, :20], kept[40:110, 40:110]
+        assert int(inside.max()) - int(inside.min()) > 90
+        assert (int(beside.max()) - int(beside.min()) < contrast) == (max_cm is not None)
+
+
+@pytest.mark.parametrize("finest", [None, 0.0, float("nan")])
+def test_a_crop_whose_detail_is_not_known_is_withheld(tmp_path: Path, finest: float | None) -> None:
+    """Nobody is protected by a guess: there is no picture, and an older one is not sent instead."""
+    evidence = keeper(tmp_path)
+    assert evidence.offer(INCIDENT_ID, frame(), sighting(), coarse)
+    assert not evidence.offer(INCIDENT_ID, frame(1), sighting(0.9), lambda _part: finest)
+    assert evidence.store(INCIDENT_ID) is NoEvidence.WITHHELD
+    assert evidence.crops_withheld == 1
+    assert evidence.offer(INCIDENT_ID, frame(1), sighting(0.95), coarse)
+    assert isinstance(evidence.store(INCIDENT_ID), EvidenceRef)
 
 
 # --- composing ------------------------------------------------------------------------------------
@@ -334,7 +410,7 @@ def test_a_poison_row_is_found_before_it_is_sent(tmp_path: Path) -> None:
 def test_a_picture_s_row_sends_the_file(tmp_path: Path) -> None:
     """The picture is read when its turn comes."""
     evidence = keeper(tmp_path)
-    evidence.offer(INCIDENT_ID, frame(), sighting())
+    evidence.offer(INCIDENT_ID, frame(), sighting(), coarse)
     ref = evidence.store(INCIDENT_ID)
     assert isinstance(ref, EvidenceRef)
     sent = message_from_row(row(kind=MessageKind.MEDIA, body=ref.hash8, evidence=ref.path), "d", 9)
