@@ -316,6 +316,10 @@ class Mailbox:
             **counters,
         )
 
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Read with SQL, for reports and tests."""
+        return self._all(sql)
+
     def close(self) -> None:
         """Close the file; harmless twice."""
         with self._lock:
