@@ -74,6 +74,7 @@ class Status:
     evidence_dropped: int = 0
     reconnects: int = 0
     events_dropped: int = 0  # of the uplink's MQTT session; what they said comes again
+    is_resume: bool = False  # first of a connection: the desk answers with all that it has
 
 
 # key: (name, largest).  Keys are never reused.
@@ -96,6 +97,7 @@ _FLIGHT_COUNTS: Final = {
     13: "pictures_dropped",
 }
 _STATE, _UTC, _FLIGHT = 1, 5, 11
+_RESUME: Final = 13
 _VERSION, _MODEL, _CONFIG, _FRAME_RATE, _INFERENCE_RATE = range(1, 6)
 _LINK, _TEMPERATURE, _NOTE = 9, 10, 11
 _OTHER_MODELS: Final = 14
@@ -108,6 +110,8 @@ def encode_status(status: Status) -> bytes:
     fields |= _counts(status, _COUNTS)
     if status.utc_ms is not None:
         fields[_UTC] = status.utc_ms
+    if status.is_resume:
+        fields[_RESUME] = 1
     if status.flight is not None:
         fields[_FLIGHT] = _flight_fields(status.flight)
     return seal(MessageKind.STATUS, Stamp(status.epoch, 0), encode_item(fields))
@@ -125,6 +129,7 @@ def decode_status(body: bytes, epoch: int) -> Status:
         epoch=epoch,
         utc_ms=as_int_or_none(fields.get(_UTC), "utc", 0, 1 << 48),
         flight=_flight(fields[_FLIGHT]) if _FLIGHT in fields else None,
+        is_resume=as_int(fields.get(_RESUME, 0), "resume", 0, 1) == 1,
         **_read_counts(fields, _COUNTS),
     )
 

@@ -28,6 +28,7 @@ class UplinkHealth:
     stalls: int
     in_flight: int
     events_dropped: int  # came faster than they were taken
+    publishes_refused: int  # no room for them, or no connection; tried again
     queue: QueueState
 
 
@@ -54,6 +55,8 @@ def compose_status(
     utc_ns: UtcNs | None,
     flight: FlightStatus | None,
     session: MqttSession,
+    *,
+    is_resume: bool = False,
 ) -> Status:
     """Put together what goes over the air."""
     queue = mailbox.queue_state()
@@ -71,4 +74,5 @@ def compose_status(
         evidence_dropped=queue.evidence_dropped,
         reconnects=max(0, session.connections - 1),
         events_dropped=session.events_dropped,
+        is_resume=is_resume,
     )
