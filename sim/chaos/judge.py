@@ -6,6 +6,7 @@ queued.  The desk's file and the mailbox are read; what was accepted is known fr
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -87,9 +88,13 @@ def judge(entries: Iterable[Entry], evidence: Evidence) -> Account:
         _match(entry, told, account)
     # Of those that a newer update may have replaced, more are missing than were replaced.
     beyond = len(replaceable) - account.coalesced
-    fitting = [entry for entry in replaceable if beyond > 0 and told.has_room_for(entry)]
-    for entry in [*fitting, *(e for e in replaceable if e not in set(fitting))][:beyond]:
-        _match(entry, told, account)
+    for entry in replaceable:
+        if beyond > 0 and told.take(entry):
+            account.loss_recorded += 1
+            beyond -= 1
+    if beyond > 0:
+        account.lost += beyond
+        _tell(account, f"lost: {beyond} of {len(replaceable)} updates that were not replaced")
     _look_for_invented(entries, evidence, account)
     for (incident, revision), n in evidence.alert_stamps.items():
         if n > 1:
@@ -135,30 +140,36 @@ class _Told:
     """Loss records, each with room for as many messages as it speaks for.
 
     A merged record tells the range and how many of which severity, not which: as long as every
-    range holds its messages and the counts suffice, the desk was told the truth.
+    message can be given to a record whose range holds it, the desk was told the truth.
     """
 
     def __init__(self, losses: tuple[LossTold, ...]) -> None:
-        # The record that ends first comes first: later messages may still fit the others.
-        self._losses = sorted(losses, key=lambda loss: loss.last_seq)
-        self._left = [list(loss.by_severity) for loss in self._losses]
-
-    def has_room_for(self, entry: Entry) -> bool:
-        return self._fitting(entry) is not None
+        self._losses = losses
+        self._taken: dict[tuple[int, int], list[int]] = defaultdict(list)  # epoch, severity: seqs
 
     def take(self, entry: Entry) -> bool:
-        """Let a record speak for a message; False if none can."""
-        at = self._fitting(entry)
-        if at is not None:
-            self._left[at][entry.severity - 1] -= 1
-        return at is not None
+        """Let the records speak for one more message; False if they cannot for all of them."""
+        taken = self._taken[entry.epoch, entry.severity]
+        bisect.insort(taken, entry.seq)
+        if self._suffice(entry.epoch, entry.severity, taken):
+            return True
+        taken.remove(entry.seq)
+        return False
 
-    def _fitting(self, entry: Entry) -> int | None:
-        for at, loss in enumerate(self._losses):
-            is_in_range = loss.first_seq <= entry.seq <= loss.last_seq
-            if loss.epoch == entry.epoch and is_in_range and self._left[at][entry.severity - 1]:
-                return at
-        return None
+    def _suffice(self, epoch: int, severity: int, seqs: list[int]) -> bool:
+        """Give each seq, growing, to the record that ends first of those that hold it."""
+        records = [
+            [loss.last_seq, loss.first_seq, loss.by_severity[severity - 1]]
+            for loss in sorted(self._losses, key=lambda loss: loss.last_seq)
+            if loss.epoch == epoch
+        ]
+        for seq in seqs:
+            fitting = (r for r in records if r[1] <= seq <= r[0] and r[2] > 0)
+            record = next(fitting, None)
+            if record is None:
+                return False
+            record[2] -= 1
+        return True
 
 
 def _match(entry: Entry, told: _Told, account: Account) -> None:

@@ -17,8 +17,8 @@ from typing import Final
 # "WAL-mode File Format", section 2.3.1): held from the first change of a transaction to its end.
 _WRITE_LOCK_AT: Final = 120
 _FLOCK: Final = "@hhqqi"  # struct flock of 64-bit Linux: type, whence, start, length, pid
-_AIM_TRIES: Final = 150
-_AIM_WAIT_S: Final = 0.004
+_AIM_S: Final = 0.7
+_LOOK_S: Final = 0.00005
 _STOP_WAIT_S: Final = 1.0
 
 
@@ -48,18 +48,21 @@ def strike(process: subprocess.Popen[bytes], database: Path | None, rng: random.
     Returns:
         Whether it died inside a write transaction.
     """
-    tries = _AIM_TRIES if database is not None and rng.random() < 0.5 else 1
     was_writing = False
     try:
-        for _ in range(tries):
+        if database is None:
+            return False
+        aim_until_s = time.monotonic() + (_AIM_S if rng.random() < 0.5 else 0.0)
+        while not was_writing:
+            while not is_writing(database, process.pid) and time.monotonic() < aim_until_s:
+                time.sleep(_LOOK_S)
             process.send_signal(signal.SIGSTOP)
             _await_stop(process)
-            was_writing = database is not None and is_writing(database, process.pid)
-            if was_writing:
+            was_writing = is_writing(database, process.pid)
+            if time.monotonic() >= aim_until_s:
                 break
-            if tries > 1:
+            if not was_writing:
                 process.send_signal(signal.SIGCONT)
-                time.sleep(rng.uniform(0.0, _AIM_WAIT_S))
     finally:
         process.kill()
         process.wait()
