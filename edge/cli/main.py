@@ -30,6 +30,7 @@ from edge.cli import (
     schema,
     score,
     simulate,
+    soak,
     terrain,
 )
 from edge.errors import SkywhistleError
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FLYING = (demo, fly, desk, check, replay, decode)
-_WORKSHOP = (calibrate, geotag, terrain, bench, chaos, model, simulate, score, schema)
+_WORKSHOP = (calibrate, geotag, terrain, bench, chaos, soak, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)
 

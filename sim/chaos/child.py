@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from sim.chaos.driver import Driver
 from sim.chaos.ledger import LedgerWriter
-from sim.chaos.place import Place
+from sim.chaos.place import COMMITS, Place
 
 ROLES = ("driver", "uplink", "desk", "flight")
 
@@ -41,9 +42,15 @@ def _uplink(place: Place, stop: threading.Event) -> None:
 
 
 def _desk(place: Place, stop: threading.Event) -> None:
-    from edge.desk.receiver import run_desk
+    from edge.desk.receiver import CommittedAlert, run_desk
 
-    run_desk(place.desk_mqtt, place.desk_path, lambda _: None, stop, place.clock.utc_ns)
+    with (Path(place.folder) / COMMITS).open("a", buffering=1, encoding="utf-8") as commits:
+
+        def note(committed: CommittedAlert) -> None:
+            if committed.outbox_to_commit_s is not None:
+                commits.write(f"{time.monotonic():.3f},{committed.outbox_to_commit_s:.6f}\n")
+
+        run_desk(place.desk_mqtt, place.desk_path, note, stop, place.clock.utc_ns)
 
 
 def _fly(place: Place, stop: threading.Event) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -68,12 +69,15 @@ class LedgerWriter:
 
         def watched(mailbox: Mailbox, messages: Sequence[Outgoing]) -> list[int]:
             first = self._begin(messages)
+            began_s = time.perf_counter()
             try:
                 seqs = put_all(mailbox, messages)
             except MailboxError:
                 self._write({"refused": first})
                 raise
-            self._write({"accepted": first, "epoch": mailbox.epoch, "seqs": seqs})
+            took_s = round(time.perf_counter() - began_s, 6)
+            told = {"accepted": first, "epoch": mailbox.epoch, "seqs": seqs, "took_s": took_s}
+            self._write(told)
             return seqs
 
         Mailbox.put_all = watched  # type: ignore[method-assign, assignment]
@@ -101,6 +105,16 @@ class LedgerWriter:
 def read_ledgers(folder: Path) -> list[Entry]:
     """Read all ledgers of a run; messages for which nothing is promised are left out."""
     return [entry for path in sorted(folder.glob("*.jsonl")) for entry in _read(path)]
+
+
+def put_times_s(folder: Path, name: str) -> list[float]:
+    """Read how long each put of a program took."""
+    return [
+        json.loads(line)["took_s"]
+        for path in sorted(folder.glob(f"{name}-*.jsonl"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if '"took_s"' in line and line.endswith("}")
+    ]
 
 
 def _read(path: Path) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from edge.records import UtcNs
 from edge.report.clocks import Clocks
 
 DRONE_ID: Final = "chaos-1"
+COMMITS: Final = "commits.csv"  # what the desk has seen: when, and how old it was
 _HOST: Final = "127.0.0.1"
 _NS: Final = 1_000_000_000
 
@@ -27,6 +29,7 @@ class Place:
     link_port: int  # where the uplink finds the broker
     alerts_per_s: float
     mailbox_mb: float
+    status_s: float = 2.0
 
     def write(self, path: Path) -> None:
         """Leave it for the children."""
@@ -72,6 +75,13 @@ class Place:
             resend_max_s=10.0,
         )
 
+    def read_commits(self) -> list[tuple[float, float]]:
+        """Read when the desk committed alerts, monotonic, and how long each had taken, in s."""
+        path = Path(self.folder) / COMMITS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        pairs = [line.split(",") for line in lines if line.count(",") == 1]
+        return [(float(t_s), float(took_s)) for t_s, took_s in pairs]
+
     def patrol(self) -> PatrolConfig:
         """Build what the uplink reads of a patrol's config."""
         return PatrolConfig.model_construct(  # type: ignore[call-arg]
@@ -79,12 +89,19 @@ class Place:
             mqtt=self.uplink_mqtt,
             mailbox=self.mailbox,
             evidence=EvidenceConfig(folder=self.pictures),
-            status=StatusConfig(interval_s=2.0),
+            status=StatusConfig(interval_s=self.status_s),
         )
 
     @property
     def clock(self) -> SteppedClock:
         return SteppedClock(Path(self.folder) / "clock.json")
+
+
+def free_port() -> int:
+    """Find a TCP port on loopback that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        return int(probe.getsockname()[1])
 
 
 class SteppedClock:

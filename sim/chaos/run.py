@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from sim.chaos.broker import KillableBroker
 from sim.chaos.faults import Misfortune, Strike
 from sim.chaos.flying import flown
 from sim.chaos.judge import Account, account_of
-from sim.chaos.place import Place
+from sim.chaos.place import Place, free_port
 from sim.chaos.world import World, mount_small_disk, unmount
 
 _TURN_S: Final = 0.02
@@ -100,8 +99,8 @@ def run_chaos(request: ChaosRequest) -> ChaosFigures:
         place = Place(
             folder=str(folder),
             disk=str(disk),
-            broker_port=_free_port(),
-            link_port=_free_port(),
+            broker_port=free_port(),
+            link_port=free_port(),
             alerts_per_s=request.alerts_per_s,
             mailbox_mb=_SMALL_MAILBOX_MB if is_small else _MAILBOX_MB,
         )
@@ -177,12 +176,6 @@ def _drain(world: World, request: ChaosRequest) -> float:
                 break
             time.sleep(10 * _TURN_S)
     return waited_s
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
