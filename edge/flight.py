@@ -34,12 +34,16 @@ from edge.report.rolelock import RoleLock
 from edge.report.status import uplink_health_from
 from edge.settings import Settings
 from edge.stages import Stages, Stored, build_stages
+from edge.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 _THERMAL_ZONES = Path("/sys/class/thermal")
 _MILLIDEGREES = 1000.0
 _UPLINK_SILENT_S = 15.0  # at least; three status intervals if that is more
+# A camera that this flight has seen and that has been silent for so long, however often it was
+# opened again: the flight lets itself be started afresh, once.
+_CAMERA_SILENT_NS = 120_000_000_000
 
 
 @dataclass(slots=True)
@@ -53,11 +57,14 @@ class Watch:
     mailbox: Mailbox
     reload: threading.Event
     deeds: Mapping[Verb, Deed] = field(default_factory=dict)
+    watchdog: Watchdog = field(default_factory=Watchdog)
     _config_mtime_ns: int = 0
     _status_due_ns: int = 0
     _lost_told: int = 0  # events that the guard had caught by the last status
     _repeats_told: int = 0
     _states: dict[str, VideoState] = field(default_factory=dict)
+    _pictures: dict[str, tuple[int, int]] = field(default_factory=dict)  # how many, since when
+    _is_blind: bool = False
     _autopilot: tuple[object, ...] = ()
     _uplink: tuple[object, ...] = ()
 
@@ -68,6 +75,8 @@ class Watch:
         """Hand every event on; at ticks, look around."""
         for event in stream:
             yield event
+            if not self._is_blind:
+                self.watchdog.alive()
             if isinstance(event, Tick):
                 with self.stages.guard(event):  # a status that fails must not end the flight
                     self.look_around(event.mono_ns)
@@ -78,6 +87,8 @@ class Watch:
             self.reload.clear()
             self._config_mtime_ns = self._mtime_ns()
             self.stages.reload()
+        silent = [self._is_silent(source, mono_ns) for source in self.sources]
+        self._is_blind = any(silent)
         for source in self.sources:
             health = source.health()
             if self._states.get(source.camera_id) != health.state:
@@ -99,6 +110,20 @@ class Watch:
             self._look_at_autopilot()
             self._look_at_uplink()
             self._look_at_errors()
+
+    def _is_silent(self, source: VideoSource, mono_ns: MonoNs) -> bool:
+        """Tell whether a camera that gave pictures gives none any more; dark ones count, too."""
+        health = source.health()
+        n = health.frames + health.black + health.frozen + health.dropped
+        n_before, since_ns = self._pictures.get(source.camera_id, (0, mono_ns))
+        if n != n_before:
+            since_ns = mono_ns
+        self._pictures[source.camera_id] = (n, since_ns)
+        is_silent = n > 0 and source.is_live and mono_ns - since_ns > _CAMERA_SILENT_NS
+        if is_silent and not self._is_blind:
+            silent_s = (mono_ns - since_ns) / 1e9
+            log.error("camera_silent camera=%s for_s=%.0f", source.camera_id, silent_s)
+        return is_silent
 
     def _look_at_errors(self) -> None:
         """Log what keeps going wrong each time it has doubled: a log on a disk is bounded, too."""
@@ -193,8 +218,15 @@ class Watch:
             return self._config_mtime_ns
 
 
-def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Event) -> None:
+def fly_aircraft(
+    settings: Settings,
+    stop: threading.Event,
+    reload: threading.Event,
+    watchdog: Watchdog | None = None,
+) -> None:
     """Fly until `stop`, or until every camera was a file that has ended.
+
+    The watchdog hears of each turn of the loop, and of none while a camera has fallen silent.
 
     Raises:
         ConfigError, ModelError: Nothing was opened.
@@ -218,7 +250,9 @@ def fly_aircraft(settings: Settings, stop: threading.Event, reload: threading.Ev
             open_video(camera, partial(announced_stream, camera, link)) for camera in patrol.camera
         ]
         deeds: dict[Verb, Deed] = {Verb.PING: lambda _command: f"flying, version {__version__}"}
-        watch = Watch(settings, stages, link, sources, mailbox, reload, deeds)
+        watch = Watch(
+            settings, stages, link, sources, mailbox, reload, deeds, watchdog or Watchdog()
+        )
         log.info("flight_started drone=%s cameras=%d", patrol.drone_id, len(sources))
         fly(watch.pass_through(events(sources, stop)), stages)
         watch.look_around(_mono_ns())

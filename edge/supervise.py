@@ -42,7 +42,7 @@ class Program:
 
     def start(self) -> None:
         """Start the child; it gets SIGTERM if this parent dies, however it dies."""
-        self.child = subprocess.Popen(self.command, preexec_fn=_prepare_child)  # noqa: PLW1509
+        self.child = subprocess.Popen(self.command, preexec_fn=prepare_child)  # noqa: PLW1509
         self.started_s = time.monotonic()
         log.info("program_started name=%s pid=%d", self.name, self.child.pid)
 
@@ -120,7 +120,7 @@ def _forward(programs: Sequence[Program]) -> Callable[[int, object], None]:
     return forward
 
 
-def _prepare_child() -> None:
+def prepare_child() -> None:
     """Ignore SIGHUP until the program has its own answer to it; end when the parent does.
 
     Linux: the kernel sends SIGTERM when the parent dies, so that no orphan flies on.

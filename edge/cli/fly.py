@@ -53,24 +53,26 @@ def run(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
 def flight(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     """Fly: camera, autopilot, detector; alerts go into the mailbox."""
     from edge.flight import fly_aircraft
+    from edge.watchdog import Watchdog
 
     settings = _settings(config, signed_by)
     reload = threading.Event()
     signal.signal(signal.SIGHUP, lambda _number, _frame: reload.set())
     stop = stop_on_signals()
-    with whole_or_not_at_all(stop):
-        fly_aircraft(settings, stop, reload)
+    with whole_or_not_at_all(stop), Watchdog.of_this_process() as watchdog:
+        fly_aircraft(settings, stop, reload, watchdog)
 
 
 def uplink(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     """Deliver: drain the mailbox over MQTT until the desk has acknowledged each message."""
     from edge.report.uplink import run_uplink
+    from edge.watchdog import Watchdog
 
     settings = _settings(config, signed_by)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing of the uplink reloads
     stop = stop_on_signals()
-    with whole_or_not_at_all(stop):
-        run_uplink(settings.patrol, stop, os_utc_ns)
+    with whole_or_not_at_all(stop), Watchdog.of_this_process() as watchdog:
+        run_uplink(settings.patrol, stop, os_utc_ns, watchdog)
 
 
 def _settings(config: Path, signed_by: list[Path]) -> Settings:

@@ -18,6 +18,7 @@ from edge import __version__
 from edge.cli import (
     bench,
     calibrate,
+    chaos,
     check,
     decode,
     demo,
@@ -30,6 +31,7 @@ from edge.cli import (
     schema,
     score,
     simulate,
+    soak,
     tell,
     terrain,
 )
@@ -43,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FLYING = (demo, fly, desk, tell, check, replay, decode)
-_WORKSHOP = (keys, calibrate, geotag, terrain, bench, model, simulate, score, schema)
+_WORKSHOP = (keys, calibrate, geotag, terrain, bench, chaos, soak, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)
 

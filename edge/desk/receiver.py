@@ -79,6 +79,8 @@ class _Batch:
     rejects: dict[tuple[str, int], list[Reject]] = field(default_factory=lambda: defaultdict(list))
     low: dict[tuple[str, int], int] = field(default_factory=dict)  # what the drone says is done
     up_to: dict[tuple[str, int], int] = field(default_factory=dict)
+    # Drones that have just come back, and what is here of theirs beyond `up_to`.
+    resumed: dict[tuple[str, int], list[int]] = field(default_factory=dict)
 
 
 class Desk:
@@ -169,6 +171,8 @@ class Desk:
                 for key in {*batch.done, *batch.rejects, *batch.low}:
                     up_to = self._store.raise_watermark(*key, at_least=batch.low.get(key, 0))
                     batch.up_to[key] = up_to
+                    if key in batch.resumed:
+                        batch.resumed[key] = self._store.newest_above(*key, up_to, MAX_EXTRA)
         except MailboxError as error:
             self.duplicates, self.refused = counted
             log.error("desk_cannot_commit waiting=%d error=%s", len(self._pending), error)
@@ -211,6 +215,8 @@ class Desk:
                 self._store.store_status(receipt, status, envelope.body)
             if status.state is StatusState.ONLINE:
                 batch.low[key] = max(0, status.low_seq - 1)
+                if status.is_resume:
+                    batch.resumed[key] = []
             return
         if stamp.seq == 0:
             raise ProtocolError(f"{kind.name.lower()} without a seq")
@@ -254,6 +260,11 @@ class Desk:
     # --- telling ----------------------------------------------------------------------------------
 
     def _tell(self, batch: _Batch) -> None:
+        for (drone_id, epoch), known in batch.resumed.items():
+            up_to = batch.up_to[drone_id, epoch]
+            ack = Ack(epoch, up_to, tuple(known), is_resume=True)
+            message = Message(ack_topic(drone_id), encode_ack(ack), expiry_s=_ACK_EXPIRY_S)
+            self._session.publish(message)
         for (drone_id, epoch), up_to in batch.up_to.items():
             done = batch.done.get((drone_id, epoch), [])
             rejects = batch.rejects.get((drone_id, epoch), [])

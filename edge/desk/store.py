@@ -252,6 +252,15 @@ class DeskStore:
             )
         return up_to
 
+    def newest_above(self, drone_id: str, epoch: int, seq: int, limit: int) -> list[int]:
+        """List the seqs beyond one that are here, the newest of them, growing."""
+        rows = self._db.execute(
+            "SELECT seq FROM message WHERE drone = ? AND epoch = ? AND seq > ?"
+            " ORDER BY seq DESC LIMIT ?",
+            (drone_id, epoch, seq, limit),
+        ).fetchall()
+        return sorted(row[0] for row in rows)
+
     def alerts(self, *, newest_only: bool = False) -> Iterator[StoredAlert]:
         """List the alerts as they came in; `newest_only`: the last revision of each incident."""
         newest = (

@@ -13,7 +13,7 @@ MAX_ACK_BYTES: Final = 8 * 1024
 MAX_EXTRA: Final = 500  # 5 bytes each: 2.5 kB
 MAX_REJECTS: Final = 50
 MAX_REASON_BYTES: Final = 96
-_EPOCH, _UP_TO, _EXTRA, _REJECT = 1, 2, 3, 4
+_EPOCH, _UP_TO, _EXTRA, _REJECT, _RESUME = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class Ack:
     """Everything up to and with `up_to` is done with, and so is each of `extra`.
 
     `extra` and `reject` name only what is new since the last ack; an ack that is lost comes again
-    when the drone sends again.
+    when the drone sends again.  One that answers a drone which has just come back (`is_resume`)
+    names all that the desk has beyond `up_to`, the newest MAX_EXTRA of it.
     """
 
     epoch: int
     up_to: int
     extra: tuple[int, ...] = ()
     reject: tuple[Reject, ...] = ()
+    is_resume: bool = False
 
 
 def encode_ack(ack: Ack) -> bytes:
@@ -60,6 +62,8 @@ def encode_ack(ack: Ack) -> bytes:
             [as_int(reject.seq, "reject", 1, U32_MAX), clip_text(reject.reason, MAX_REASON_BYTES)]
             for reject in ack.reject
         ]
+    if ack.is_resume:
+        fields[_RESUME] = 1
     return encode_item(fields)
 
 
@@ -77,6 +81,7 @@ def decode_ack(payload: bytes) -> Ack:
         up_to=as_int(required(fields, _UP_TO, "up_to"), "up_to", 0, U32_MAX),
         extra=tuple(as_int(seq, "extra", 1, U32_MAX) for seq in extra),
         reject=tuple(_reject(item) for item in reject),
+        is_resume=as_int(fields.get(_RESUME, 0), "resume", 0, 1) == 1,
     )
 
 

@@ -14,6 +14,7 @@ import queue
 import random
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -45,6 +46,10 @@ _CONNACK_WAIT_S: Final = 10.0
 _FAILURE: Final = 0x80  # reason codes from here on refuse
 _UNSPECIFIED: Final = 0x80
 _QUEUE_MAX: Final = 10_000  # events not yet taken; one more is dropped and counted
+_OUTGOING_MAX: Final = 2_000  # messages that the broker has not taken; one more is refused, counted
+_PACKET_MAX_BYTES: Final = 64 << 10  # of what the broker may send us: no message is a fourth of it
+# A connection that broke before was none: a link that flaps is met with growing waits, too.
+_HELD_S: Final = 10.0
 _CLOSE_WAIT_S: Final = 2.0
 
 
@@ -92,6 +97,7 @@ class MqttSession:
         self.is_up = False
         self.connections = 0
         self.events_dropped = 0
+        self.publishes_refused = 0  # for want of room or of a connection; whoever asked tries again
 
     def start(self) -> None:
         """Begin to connect; `next_event` tells how it goes."""
@@ -125,9 +131,13 @@ class MqttSession:
             )
         except (ValueError, OSError) as error:  # a full queue or a dying socket
             log.warning("publish_failed topic=%s error=%s", message.topic, error)
+            self.publishes_refused += 1
             return None
         # NO_CONN with QoS 1 has queued it in this client, which is thrown away at the reconnect.
-        return (generation, info.mid) if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self.publishes_refused += 1
+            return None
+        return (generation, info.mid)
 
     def acknowledge(self, incoming: Incoming) -> None:
         """Tell the broker that a message is safe here; one of an old connection comes again."""
@@ -158,8 +168,9 @@ class MqttSession:
     def _keep(self) -> None:
         failures = 0
         while not self._closing.is_set():
-            reached = self._connect_once()
-            failures = 0 if reached else failures + 1
+            began_s = time.monotonic()
+            has_held = self._connect_once() and time.monotonic() - began_s > _HELD_S
+            failures = 0 if has_held else failures + 1
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(failures, 10))
             self._closing.wait(wait_s * random.uniform(0.5, 1.5))
 
@@ -173,6 +184,7 @@ class MqttSession:
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._config.session_expiry_s if self._is_durable else 0
         properties.ReceiveMaximum = self._receive_max
+        properties.MaximumPacketSize = _PACKET_MAX_BYTES
         connections = self.connections
         try:
             client.connect(
@@ -232,6 +244,7 @@ class MqttSession:
             properties.WillDelayInterval = self._will.delay_s
             client.will_set(self._will.topic, self._will.payload, 1, True, properties)
         client.max_inflight_messages_set(self._config.in_flight + 10)  # status, acks, will
+        client.max_queued_messages_set(_OUTGOING_MAX)
         _Callbacks(self, generation).attach(client)
         return client
 

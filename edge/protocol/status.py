@@ -75,6 +75,7 @@ class Status:
     reconnects: int = 0
     events_dropped: int = 0  # of the uplink's MQTT session; what they said comes again
     commands_refused: int = 0  # unsigned, replayed, stale, for another: since the uplink started
+    is_resume: bool = False  # first of a connection: the desk answers with all that it has
 
 
 # key: (name, largest).  Keys are never reused.
@@ -88,7 +89,7 @@ _COUNTS: Final = {
     9: "evidence_dropped",
     10: "reconnects",
     12: "events_dropped",
-    13: "commands_refused",
+    14: "commands_refused",
 }
 _FLIGHT_COUNTS: Final = {
     6: "frames_dropped",
@@ -98,6 +99,7 @@ _FLIGHT_COUNTS: Final = {
     13: "pictures_dropped",
 }
 _STATE, _UTC, _FLIGHT = 1, 5, 11
+_RESUME: Final = 13
 _VERSION, _MODEL, _CONFIG, _FRAME_RATE, _INFERENCE_RATE = range(1, 6)
 _LINK, _TEMPERATURE, _NOTE = 9, 10, 11
 _OTHER_MODELS: Final = 14
@@ -110,6 +112,8 @@ def encode_status(status: Status) -> bytes:
     fields |= _counts(status, _COUNTS)
     if status.utc_ms is not None:
         fields[_UTC] = status.utc_ms
+    if status.is_resume:
+        fields[_RESUME] = 1
     if status.flight is not None:
         fields[_FLIGHT] = _flight_fields(status.flight)
     return seal(MessageKind.STATUS, Stamp(status.epoch, 0), encode_item(fields))
@@ -127,6 +131,7 @@ def decode_status(body: bytes, epoch: int) -> Status:
         epoch=epoch,
         utc_ms=as_int_or_none(fields.get(_UTC), "utc", 0, 1 << 48),
         flight=_flight(fields[_FLIGHT]) if _FLIGHT in fields else None,
+        is_resume=as_int(fields.get(_RESUME, 0), "resume", 0, 1) == 1,
         **_read_counts(fields, _COUNTS),
     )
 

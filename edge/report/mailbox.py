@@ -166,7 +166,11 @@ class Mailbox:
     # --- what uplink does -------------------------------------------------------------------------
 
     def take_due(
-        self, limit: int, backoff_ns: Callable[[int], int], with_media: bool = True
+        self,
+        limit: int,
+        backoff_ns: Callable[[int], int],
+        with_media: bool = True,
+        only_new: bool = False,
     ) -> list[OutboxRow]:
         """Take what may be sent now, and count the try before it is made.
 
@@ -174,12 +178,13 @@ class Mailbox:
             limit: How many at most.
             backoff_ns: From the number of tries so far to the wait before the next.
             with_media: Whether a picture may go, if nothing else may.
+            only_new: Leave what was sent before, also by an uplink that is gone.
         """
         if limit < 1:
             return []
 
         def take(db: sqlite3.Connection) -> list[OutboxRow]:
-            rows = outbox.due_rows(db, self._clocks, limit, with_media)
+            rows = outbox.due_rows(db, self._clocks, limit, with_media, only_new)
             now_ns = self._clocks.mono_ns()
             outbox.note_try(db, {row.seq: now_ns + backoff_ns(row.tries) for row in rows})
             return rows
@@ -190,7 +195,7 @@ class Mailbox:
             return rows
 
         with self._lock:  # a look first: mostly there is nothing, and a transaction writes
-            if not outbox.due_rows(self._db, self._clocks, 1, with_media):
+            if not outbox.due_rows(self._db, self._clocks, 1, with_media, only_new):
                 return []
             try:
                 return self._changes.make(take_and_mark, is_worth_ballast=False)
@@ -338,6 +343,10 @@ class Mailbox:
             oldest_s=max(0.0, oldest_s),
             **counters,
         )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Read with SQL, for reports and tests."""
+        return self._all(sql)
 
     def close(self) -> None:
         """Close the file; harmless twice."""

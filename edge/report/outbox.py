@@ -99,15 +99,20 @@ def open_sending(db: sqlite3.Connection) -> None:
 
 
 def due_rows(
-    db: sqlite3.Connection, clocks: Clocks, limit: int, with_media: bool
+    db: sqlite3.Connection, clocks: Clocks, limit: int, with_media: bool, only_new: bool = False
 ) -> list[OutboxRow]:
-    """Select what may be sent now: by severity, then newest first; one picture if nothing else."""
+    """Select what may be sent now: by severity, then newest first; one picture if nothing else.
+
+    `only_new`: what has never been sent, also not before a restart.
+    """
     sql = (
         "SELECT seq, kind, rank, body, evidence, incident_id, revision,"
         " coalesce(sending.tries, 0), put_mono_ns, put_utc_ns, boot_id, valid_s"
         " FROM outbox LEFT JOIN temp.sending USING (seq)"
         " WHERE coalesce(sending.due_mono_ns, 0) <= ? AND coalesce(is_done, 0) = 0"
-        " AND rank {} ? ORDER BY rank, seq DESC LIMIT ?"
+        " AND rank {} ?"
+        + (" AND outbox.tries = 0" if only_new else "")
+        + " ORDER BY rank, seq DESC LIMIT ?"
     )
     now_ns = clocks.mono_ns()
     rows = db.execute(sql.format("<"), (now_ns, MEDIA_RANK, limit)).fetchall()

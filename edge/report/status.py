@@ -29,6 +29,7 @@ class UplinkHealth:
     stalls: int
     in_flight: int
     events_dropped: int  # came faster than they were taken
+    publishes_refused: int  # no room for them, or no connection; tried again
     queue: QueueState
     commands_taken: int = 0
     commands_refused: Mapping[str, int] = field(default_factory=dict)  # by reason
@@ -58,7 +59,7 @@ def compose_status(
     flight: FlightStatus | None,
     session: MqttSession,
     *,
-    commands_refused: int = 0,
+    is_resume: bool = False,
 ) -> Status:
     """Put together what goes over the air."""
     queue = mailbox.queue_state()
@@ -76,5 +77,5 @@ def compose_status(
         evidence_dropped=queue.evidence_dropped,
         reconnects=max(0, session.connections - 1),
         events_dropped=session.events_dropped,
-        commands_refused=commands_refused,
+        is_resume=is_resume,
     )

@@ -2,7 +2,8 @@
 
 Order: by severity, then newest first, pictures last and one at a time.  A row leaves only on the
 desk's ack of its (epoch, seq), never on the broker's PUBACK.  A row not yet due does not hold up
-the others: one that is refused or lost on the way waits out its own back-off.
+the others: one that is refused or lost on the way waits out its own back-off.  On coming back the
+desk is asked what it has; until it answers, or for a while, only what was never sent goes out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from edge.config import PatrolConfig
@@ -33,6 +35,7 @@ from edge.report.outbox import OutboxRow
 from edge.report.rolelock import RoleLock
 from edge.report.status import UplinkHealth, compose_status, uplink_health_bytes
 from edge.report.wire import EvidenceGoneError, check_packet_size, message_from_row
+from edge.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ _POLL_DOWN_S: Final = 0.2
 _LOOK_EVERY_S: Final = 0.25  # for rows whose back-off has ended
 _STALL_S: Final = 15.0  # no PUBACK for so long: the slot is lost, start anew
 _STORE_RETRY_S: Final = 1.0
+# After coming back, what was sent before waits so long for the desk to say what it has.
+_RESUME_WAIT_S: Final = 3.0
 _FLIGHT_SILENT_S: Final = 15.0  # at least; three status intervals if that is more
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 # MQTT 5 reason codes of a PUBACK that will be the same next time.
@@ -54,13 +59,21 @@ class Uplink:
         config: The drone's id, broker, mailbox, status interval.
         mailbox: Open; this process must hold the role `uplink`.
         clocks: The mailbox's clocks.
+        watchdog: Hears of each turn that was not held up.
 
     Raises:
         ConfigError: A credential file cannot be used.
     """
 
-    def __init__(self, config: PatrolConfig, mailbox: Mailbox, clocks: Clocks) -> None:
+    def __init__(
+        self,
+        config: PatrolConfig,
+        mailbox: Mailbox,
+        clocks: Clocks,
+        watchdog: Watchdog | None = None,
+    ) -> None:
         self._config = config
+        self._watchdog = watchdog or Watchdog()
         self._mailbox = mailbox
         self._clocks = clocks
         self._drone_id = config.drone_id
@@ -83,6 +96,8 @@ class Uplink:
         self._commands_taken, self._commands_refused = 0, Counter[Refusal]()
         self._not_stored: list[Incoming] = []  # commands; the broker sends at most 100 unacked
         self._next_look = self._next_status = 0.0
+        self._resume_until_s = 0.0  # the desk is being asked what it has
+        self._tell_resume = False
         self._reason = "not connected yet"
         self._sent = self._puback_refused = self._acks = self._acks_refused = self._stalls = 0
 
@@ -95,6 +110,7 @@ class Uplink:
         self._session.start()
         try:
             while not stop.is_set():
+                self._watchdog.alive()
                 try:
                     self._turn()
                 except MailboxError as error:  # locked, or the disk fails: nothing is lost
@@ -134,6 +150,7 @@ class Uplink:
             stalls=self._stalls,
             in_flight=len(self._in_flight),
             events_dropped=self._session.events_dropped,
+            publishes_refused=self._session.publishes_refused,
             queue=self._mailbox.queue_state(),
         )
 
@@ -159,6 +176,8 @@ class Uplink:
             log.info("uplink_up queued=%d", self._mailbox.queue_state().queued)
             self._reason = ""
             self._next_look = self._next_status = 0.0
+            self._tell_resume = True
+            self._resume_until_s = time.monotonic() + _RESUME_WAIT_S
         elif isinstance(event, Unlinked):
             self._note(event.reason)
             self._connection_lost()
@@ -178,11 +197,15 @@ class Uplink:
     def _send_due(self) -> None:
         now_ns = self._clocks.mono_ns()
         self._in_flight = {s: until for s, until in self._in_flight.items() if until > now_ns}
-        room = self._config.mqtt.in_flight - len(self._in_flight)
-        with_media = not self._in_flight  # one at a time, and not while an alert may be lost
-        for row in (rows := self._mailbox.take_due(room, self._backoff_ns, with_media)):
+        # Also what the broker has not taken yet: on a slow link it would pile up in memory.
+        busy = {*self._in_flight, *self._waiting_puback.values()}
+        room = self._config.mqtt.in_flight - len(busy)
+        with_media = not busy  # one at a time, and not while an alert may be lost
+        is_resuming = time.monotonic() < self._resume_until_s
+        rows = self._mailbox.take_due(room, self._backoff_ns, with_media, is_resuming)
+        for row in rows:
             self._send(row)
-        if len(rows) == room:
+        if 0 < room == len(rows):
             self._next_look = 0.0  # there may be more
 
     def _send(self, row: OutboxRow) -> None:
@@ -283,6 +306,8 @@ class Uplink:
             return
         self._acks += 1
         self._mailbox.acked(ack)
+        if ack.is_resume:
+            self._resume_until_s = 0.0
         gone = {*ack.extra, *(reject.seq for reject in ack.reject)}
         self._in_flight = {
             seq: until
@@ -309,15 +334,21 @@ class Uplink:
             self._clocks.utc_ns(),
             self._mailbox.flight_status(silent_s),
             self._session,
-            commands_refused=self._commands_refused.total(),
+            is_resume=self._tell_resume,
         )
-        self._session.publish(Message(self._status_topic, encode_status(status), True))
+        status = replace(status, commands_refused=self._commands_refused.total())
+        message = Message(self._status_topic, encode_status(status), True)
+        if self._session.publish(message) is not None:
+            self._tell_resume = False
         with contextlib.suppress(MailboxFullError):
             self._mailbox.set_uplink_health(uplink_health_bytes(self.health()))
 
 
 def run_uplink(
-    config: PatrolConfig, stop: threading.Event, utc_ns: Callable[[], UtcNs | None]
+    config: PatrolConfig,
+    stop: threading.Event,
+    utc_ns: Callable[[], UtcNs | None],
+    watchdog: Watchdog | None = None,
 ) -> None:
     """Hold the role `uplink` on the mailbox and deliver until stopped.
 
@@ -332,7 +363,7 @@ def run_uplink(
         while not stop.is_set():
             with Mailbox(config.mailbox, clocks, pictures) as mailbox:
                 try:
-                    Uplink(config, mailbox, clocks).run(stop)
+                    Uplink(config, mailbox, clocks, watchdog).run(stop)
                 except MailboxError as error:
                     if mailbox.is_current():
                         raise

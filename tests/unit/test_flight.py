@@ -131,7 +131,20 @@ def test_flight_tells_when_the_uplink_changes_and_not_each_time(
     def health(is_up: bool, reason: str) -> bytes:
         queue = watch.mailbox.queue_state()
         return uplink_health_bytes(
-            UplinkHealth(is_up, reason, 1, 0, 0, 0, 0, 0, 0, events_dropped=0, queue=queue)
+            UplinkHealth(
+                is_up,
+                reason,
+                1,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                events_dropped=0,
+                publishes_refused=0,
+                queue=queue,
+            )
         )
 
     with caplog.at_level(logging.INFO, logger="edge.flight"):
