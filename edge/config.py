@@ -278,6 +278,22 @@ class MqttConfig(Table):
         return self
 
 
+class SigningConfig(Table):
+    """Whether the drone signs what it sends."""
+
+    key_file: Path | None = Field(
+        None, description="sign.key of `skywhistle keys`, mode 600; none: nothing is signed"
+    )
+
+
+class DeskConfig(Table):
+    """What only the desk reads."""
+
+    drone_keys: Path | None = Field(
+        None, description="folder with <drone>.pub: from such a drone only what it signed is taken"
+    )
+
+
 class CommandsConfig(Table):
     """Whose commands are obeyed."""
 
@@ -335,6 +351,8 @@ class PatrolConfig(Table):
     association: AssociationConfig = AssociationConfig()
     mqtt: MqttConfig = MqttConfig()
     commands: CommandsConfig = CommandsConfig()
+    signing: SigningConfig = SigningConfig()
+    desk: DeskConfig = DeskConfig()
     mailbox: MailboxConfig = MailboxConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     privacy: PrivacyConfig = PrivacyConfig()

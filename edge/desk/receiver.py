@@ -14,13 +14,14 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from edge.config import MqttConfig
 from edge.desk.store import DeskStore, Receipt
+from edge.desk.vouching import vouched_for
 from edge.errors import MailboxError, ProtocolError
 from edge.protocol.ack import MAX_EXTRA, MAX_REJECTS, Ack, Reject, encode_ack
 from edge.protocol.alert import decode_alert
@@ -29,6 +30,7 @@ from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind, Stamp, open_envelope, peek_stamp
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Incoming, Linked, Message, Unlinked, Will
+from edge.protocol.signing import PublicKey
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.text import alert_as_dict, utc_text
 from edge.protocol.topics import (
@@ -92,6 +94,7 @@ class Desk:
         on_commit: Called with each alert after its commit, in commit order, in the thread of
             `run`; what it raises ends `run`.
         utc_ns: The time, for receipts.
+        drone_keys: By drone; whoever has one here must sign.
 
     The broker keeps a session for it under `mqtt.desk_client_id`, else under the store's own name.
     """
@@ -102,7 +105,9 @@ class Desk:
         store: DeskStore,
         on_commit: Callable[[CommittedAlert], None],
         utc_ns: UtcClock,
+        drone_keys: Mapping[str, PublicKey] | None = None,
     ) -> None:
+        self._drone_keys = drone_keys or {}
         self._store = store
         self._on_commit = on_commit
         self._utc_ns = utc_ns
@@ -192,6 +197,9 @@ class Desk:
             if CHANNEL_OF_KIND[envelope.kind] != topic.channel:
                 raise ProtocolError(f"{envelope.kind.name.lower()} on channel {topic.channel}")
             receipt = Receipt(drone_id, self._utc_ns())
+            said = vouched_for(drone_id, envelope, self._drone_keys)
+            if said is not None and envelope.voucher is not None:
+                self._store.store_voucher(drone_id, said, envelope.voucher)
             self._take_kind(incoming, receipt, envelope, batch)
         except (ProtocolError, ValueError) as error:  # ValueError: a noun that refuses nonsense
             self._refuse(incoming, drone_id, str(error), batch)
@@ -226,7 +234,9 @@ class Desk:
             self._take_media(receipt, envelope)
         elif kind is MessageKind.LOSS:
             self._store.store_loss(receipt, envelope, decode_loss(envelope.body))
-        body = envelope.body if kind in (MessageKind.COVER, MessageKind.RESULT) else None
+        body = None if kind is MessageKind.ALERT else envelope.body
+        if kind is MessageKind.MEDIA:
+            body = decode_media(envelope.body).evidence_hash  # the picture has a row of its own
         self.duplicates += not self._store.store_message(receipt, envelope, body)
         batch.done[key].append(stamp.seq)
 
@@ -326,6 +336,8 @@ def run_desk(
     on_commit: Callable[[CommittedAlert], None],
     stop: threading.Event,
     utc_ns: UtcClock,
+    *,
+    drone_keys: Mapping[str, PublicKey] | None = None,
 ) -> None:
     """Run a desk until stopped.
 
@@ -343,7 +355,7 @@ def run_desk(
             mqtt.port,
             session_name(mqtt, store),
         )
-        Desk(mqtt, store, on_commit, utc_ns).run(stop)
+        Desk(mqtt, store, on_commit, utc_ns, drone_keys).run(stop)
 
 
 def _put_mono_s(incoming: Incoming) -> float | None:

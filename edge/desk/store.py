@@ -23,9 +23,10 @@ from edge.protocol.media import Media
 from edge.protocol.messages import Envelope
 from edge.protocol.status import Status
 from edge.protocol.text import alert_as_dict
+from edge.protocol.vouch import Statement, Voucher, voucher_bytes
 from edge.records import Alert
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _BUSY_S: Final = 5.0
 _REFUSED_KEPT: Final = 1000
 _REFUSED_HEAD_BYTES: Final = 512
@@ -34,6 +35,17 @@ _REFUSED_HEAD_BYTES: Final = 512
 _NAME: Final = """
     CREATE TABLE desk (client_id TEXT NOT NULL);
     INSERT INTO desk VALUES ('skywhistle-desk-' || lower(hex(randomblob(6))));
+"""
+# What drones vouch for, in their own bytes, and how far each says that it has come.
+_VOUCHERS: Final = """
+    CREATE TABLE voucher (
+        drone TEXT NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL, seq INTEGER NOT NULL,
+        voucher BLOB NOT NULL, PRIMARY KEY (drone, epoch, n, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE head (
+        drone TEXT NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL,
+        PRIMARY KEY (drone, epoch)
+    ) WITHOUT ROWID;
 """
 _SCHEMA: Final = f"""
     BEGIN IMMEDIATE;
@@ -72,10 +84,14 @@ _SCHEMA: Final = f"""
         size INTEGER NOT NULL, head BLOB NOT NULL, received_utc_ns INTEGER NOT NULL
     );
     {_NAME}
+    {_VOUCHERS}
     PRAGMA user_version = {_SCHEMA_VERSION};
     COMMIT;
 """
-_SCHEMA_2_FROM_1: Final = f"BEGIN IMMEDIATE; {_NAME} PRAGMA user_version = 2; COMMIT;"
+_UPGRADES: Final = {
+    1: f"BEGIN IMMEDIATE; {_NAME} PRAGMA user_version = 2; COMMIT;",
+    2: f"BEGIN IMMEDIATE; {_VOUCHERS} PRAGMA user_version = 3; COMMIT;",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +213,18 @@ class DeskStore:
             receipt.received_utc_ns,
         )
 
+    def store_voucher(self, drone_id: str, said: Statement, voucher: Voucher) -> None:
+        """Keep what a drone vouches for; of a status, how far it says that it has come."""
+        if said.seq:
+            row = (drone_id, said.epoch, said.n, said.seq, voucher_bytes(voucher))
+            self._insert("voucher (drone, epoch, n, seq, voucher)", *row)
+            return
+        self._db.execute(
+            "INSERT INTO head VALUES (?, ?, ?) ON CONFLICT (drone, epoch)"
+            " DO UPDATE SET n = max(n, excluded.n)",
+            (drone_id, said.epoch, said.n),
+        )
+
     def store_status(self, receipt: Receipt, status: Status, body: bytes) -> None:
         """Keep a drone's newest status."""
         self._db.execute(
@@ -310,14 +338,25 @@ class DeskStore:
         self._db.execute("PRAGMA synchronous=FULL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            self._db.executescript(_SCHEMA)
-        elif version == 1:
-            self._db.executescript(_SCHEMA_2_FROM_1)
-        elif version != _SCHEMA_VERSION:
+            self._make()
+            return
+        while version in _UPGRADES:
+            self._db.executescript(_UPGRADES[version])
+            version += 1
+        if version != _SCHEMA_VERSION:
             raise MailboxError(
                 f"{self._path} has schema {version}, this desk knows {_SCHEMA_VERSION}; "
                 "give it another file"
             )
+
+    def _make(self) -> None:
+        """Lay the tables out, unless another process does so at this moment."""
+        try:
+            self._db.executescript(_SCHEMA)
+        except sqlite3.OperationalError:
+            self._roll_back()
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
+                raise
 
     def _insert(self, into: str, *values: object) -> bool:
         marks = ", ".join("?" * len(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -11,6 +12,7 @@ from edge.protocol.ack import clip_text
 from edge.protocol.cbor import encode_item
 from edge.protocol.fields import U32_MAX, as_bytes, as_int, as_int_or_none, as_map, as_text
 from edge.protocol.messages import MessageKind, Stamp, body_fields, seal
+from edge.protocol.vouch import Voucher
 
 MAX_TEXT_BYTES: Final = 32
 _MILLI: Final = 1000
@@ -106,8 +108,13 @@ _OTHER_MODELS: Final = 14
 _OTHER_MODELS_MAX: Final = 15  # cameras beyond are not told: a status stays small
 
 
-def encode_status(status: Status) -> bytes:
-    """Encode the whole payload, envelope included; defaults are left out."""
+def encode_status(status: Status, vouch: Callable[[bytes], Voucher] | None = None) -> bytes:
+    """Encode the whole payload, envelope included; defaults are left out.
+
+    Args:
+        status: What is said.
+        vouch: Signs the body, where somebody does.
+    """
     fields: dict[int, object] = {_STATE: int(status.state)}
     fields |= _counts(status, _COUNTS)
     if status.utc_ms is not None:
@@ -116,7 +123,9 @@ def encode_status(status: Status) -> bytes:
         fields[_RESUME] = 1
     if status.flight is not None:
         fields[_FLIGHT] = _flight_fields(status.flight)
-    return seal(MessageKind.STATUS, Stamp(status.epoch, 0), encode_item(fields))
+    body = encode_item(fields)
+    voucher = None if vouch is None else vouch(body)
+    return seal(MessageKind.STATUS, Stamp(status.epoch, 0), body, voucher=voucher)
 
 
 def decode_status(body: bytes, epoch: int) -> Status:

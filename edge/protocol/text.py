@@ -37,6 +37,7 @@ class DecodedMessage:
     seq: int | None = None
     is_replay: bool = False
     topic: str | None = None
+    signed_by: str | None = None  # the key's id; nobody has checked the signature here
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -47,7 +48,8 @@ class DecodedMessage:
         """Readable lines: one for the message, one for each field."""
         number = "" if self.seq is None else f" {self.epoch:08x}:{self.seq}"
         replay = " (replay)" if self.is_replay else ""
-        head = f"{self.kind}{number}{replay}, {self.size_bytes} bytes"
+        signed = "" if self.signed_by is None else f", signed by {self.signed_by} (not checked)"
+        head = f"{self.kind}{number}{replay}, {self.size_bytes} bytes{signed}"
         return "\n".join([head, *_lines(self.fields, "  ")])
 
 
@@ -78,6 +80,7 @@ def decode_any(payload: bytes, topic: str | None = None) -> DecodedMessage:
         seq=envelope.stamp.seq,
         is_replay=envelope.is_replay,
         topic=topic,
+        signed_by=None if envelope.voucher is None else envelope.voucher.key_id.hex(),
     )
 
 

@@ -68,6 +68,7 @@ _MIGRATIONS: Final = (  # one script a schema version; never edited once release
         utc_ns INTEGER
     );
     """,
+    "ALTER TABLE outbox ADD COLUMN voucher BLOB;",
 )
 _COUNTERS: Final = (
     "bytes",  # what the outbox holds: bodies, and 256 a row for the rest

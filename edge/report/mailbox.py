@@ -15,26 +15,29 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from edge.config import MailboxConfig
 from edge.errors import MailboxError, MailboxFullError
 from edge.protocol.ack import Ack
-from edge.protocol.command import Command, Gate, Refusal, command_body
+from edge.protocol.command import Command, Gate, Refusal
 from edge.protocol.loss import LossCause, LossRecord
+from edge.protocol.signing import SigningKey
 from edge.protocol.status import FlightStatus, flight_status_bytes, flight_status_from_bytes
-from edge.report import outbox
+from edge.report import inbox, outbox
 from edge.report.ballast import Ballast
+from edge.report.chain import Chain
 from edge.report.changes import Changes
 from edge.report.clocks import Clocks
 from edge.report.database import mailbox_error, open_database
+from edge.report.inbox import InboxRow
 from edge.report.outbox import OutboxRow
 from edge.report.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
 _MEGABYTE: Final = 1_000_000
-_INBOX_MAX: Final = 1000  # commands not yet done; a further one is refused and counted
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,6 @@ class QueueState:
     inbox_refused: int
 
 
-@dataclass(frozen=True, slots=True)
-class InboxRow:
-    """A command that was taken and is not carried out yet."""
-
-    id: int
-    body: bytes
-
-
 class Mailbox:
     """The file, open.  Threads may share one; processes open their own.
 
@@ -69,12 +64,20 @@ class Mailbox:
         config: Path, size budget and validity of a message.
         clocks: Where rows get their times.
         pictures: The evidence folder, whose oldest pictures make way when the disk is full.
+        key: Vouches for what is sent; only the uplink has one.
 
     Raises:
         MailboxError: The file cannot be opened (see `database.open_database`).
     """
 
-    def __init__(self, config: MailboxConfig, clocks: Clocks, pictures: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: MailboxConfig,
+        clocks: Clocks,
+        pictures: Path | None = None,
+        key: SigningKey | None = None,
+    ) -> None:
+        self._key = key
         self._path = config.path
         self._ballast = Ballast(config.path, pictures)
         self._max_bytes = int(config.max_mb * _MEGABYTE)
@@ -90,6 +93,7 @@ class Mailbox:
         self._identity = self._path.stat().st_ino
         self._data_version = -1
         self.epoch = int(self._one("SELECT value FROM meta WHERE name = 'epoch'")[0])
+        self.chain = None if self._key is None else Chain(self._key, self.epoch, self._db)
         if self.was_damaged:
             damaged = LossRecord(
                 LossCause.MAILBOX_DAMAGED, (0, 0, 0, 0), reason="mailbox damaged, moved aside"
@@ -146,17 +150,13 @@ class Mailbox:
 
     def commands(self) -> list[InboxRow]:
         """List the commands not yet done, oldest first."""
-        rows = self._all("SELECT id, payload FROM inbox WHERE done = 0 ORDER BY id")
-        return [InboxRow(*row) for row in rows]
+        return self._read(inbox.waiting)
 
     def command_done(self, row: InboxRow, answer: Outgoing | None) -> None:
-        """Mark a command done and queue its answer: both, or neither.
-
-        The row stays for the record until the inbox needs the room.
-        """
+        """Mark a command done and queue its answer: both, or neither."""
 
         def done(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE inbox SET done = 1 WHERE id = ?", (row.id,))
+            inbox.done(db, row)
             if answer is not None:
                 outbox.insert(db, answer, self._clocks, self._valid_s)
                 outbox.count(db, "accepted", 1)
@@ -182,6 +182,7 @@ class Mailbox:
         """
         if limit < 1:
             return []
+        chain = self.chain
 
         def take(db: sqlite3.Connection) -> list[OutboxRow]:
             rows = outbox.due_rows(db, self._clocks, limit, with_media, only_new)
@@ -192,16 +193,24 @@ class Mailbox:
         def take_and_mark(db: sqlite3.Connection) -> list[OutboxRow]:
             rows = take(db)
             outbox.mark_sent(db, [row.seq for row in rows])
+            if chain is None:
+                return rows
+            rows = chain.vouch_for(rows)
+            chain.write(db)
             return rows
 
         with self._lock:  # a look first: mostly there is nothing, and a transaction writes
             if not outbox.due_rows(self._db, self._clocks, 1, with_media, only_new):
                 return []
             try:
-                return self._changes.make(take_and_mark, is_worth_ballast=False)
+                rows = self._changes.make(take_and_mark, is_worth_ballast=False)
             except MailboxFullError:
                 # Unmarked, a sent update may be replaced: the desk then gets both, in order.
-                return take(self._db)
+                rows = take(self._db)
+                return rows if chain is None else chain.vouch_for(rows)
+            if chain is not None:
+                chain.written()
+            return rows
 
     def make_due(self, seqs: Iterable[int] | None = None) -> None:
         """Let rows be sent again at once: those named, else all."""
@@ -260,37 +269,15 @@ class Mailbox:
     def take_command(self, gate: Gate, payload: bytes) -> Command | Refusal:
         """Keep a command of the desk until `flight` carries it out, if it is to be obeyed.
 
-        When the last one was issued is kept with it: neither comes without the other.
-
         Raises:
             MailboxFullError: No room; it has not been taken.
         """
         utc_ns = self._clocks.utc_ns()
         now_ms = None if utc_ns is None else utc_ns // 1_000_000
-        verdict = gate.admit(payload, now_ms, self._last_issued_ms())
+        verdict = gate.admit(payload, now_ms, self._read(inbox.last_issued_ms))
         if isinstance(verdict, Refusal):  # a flood of forgeries costs the disk no write
             return verdict
-        return self._changes.make(lambda db: self._take(db, verdict))
-
-    def _last_issued_ms(self) -> int:
-        rows = self._all("SELECT value FROM meta WHERE name = 'command_issued_ms'")
-        return int(rows[0][0]) if rows else 0
-
-    def _take(self, db: sqlite3.Connection, command: Command) -> Command | Refusal:
-        db.execute(
-            "DELETE FROM inbox WHERE done = 1 AND id <= (SELECT max(id) FROM inbox) - ?",
-            (_INBOX_MAX,),
-        )
-        if db.execute("SELECT count(*) FROM inbox WHERE done = 0").fetchone()[0] >= _INBOX_MAX:
-            outbox.count(db, "inbox_refused", 1)
-            return Refusal.INBOX_FULL
-        db.execute(
-            "INSERT INTO inbox (channel, payload, received_utc_ns) VALUES ('cmd', ?, ?)",
-            (command_body(command), self._clocks.utc_ns()),
-        )
-        issued = ("command_issued_ms", command.issued_utc_ms)
-        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", issued)
-        return command
+        return self._changes.make(lambda db: inbox.take(db, verdict, utc_ns))
 
     def flight_status(self, max_age_s: float) -> FlightStatus | None:
         """Read what `flight` said last; None if that is older, or from before a reboot."""
@@ -379,9 +366,12 @@ class Mailbox:
         return bytes(rows[0][0]) if age_s <= max_age_s else None
 
     def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return self._read(lambda db: db.execute(sql, values).fetchall())
+
+    def _read(self, look: Callable[[sqlite3.Connection], _Read]) -> _Read:
         with self._lock:
             try:
-                return self._db.execute(sql, values).fetchall()
+                return look(self._db)
             except sqlite3.Error as error:
                 raise mailbox_error(error, self._path) from error
 

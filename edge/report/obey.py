@@ -16,7 +16,8 @@ from edge.protocol.command import (
     encode_result,
 )
 from edge.protocol.messages import MessageKind
-from edge.report.mailbox import InboxRow, Mailbox
+from edge.report.inbox import InboxRow
+from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing
 
 log = logging.getLogger(__name__)

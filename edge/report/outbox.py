@@ -43,6 +43,7 @@ class OutboxRow:
     put_mono_ns: int
     age_s: float | None  # None: not known, after a power cut without a clock
     remaining_s: float | None  # of its validity; None: not known
+    voucher: bytes | None = None  # made when it was first sent
 
 
 def insert(
@@ -107,7 +108,7 @@ def due_rows(
     """
     sql = (
         "SELECT seq, kind, rank, body, evidence, incident_id, revision,"
-        " coalesce(sending.tries, 0), put_mono_ns, put_utc_ns, boot_id, valid_s"
+        " coalesce(sending.tries, 0), voucher, put_mono_ns, put_utc_ns, boot_id, valid_s"
         " FROM outbox LEFT JOIN temp.sending USING (seq)"
         " WHERE coalesce(sending.due_mono_ns, 0) <= ? AND coalesce(is_done, 0) = 0"
         " AND rank {} ?"
@@ -271,7 +272,7 @@ def _give_up(
 
 
 def _row(values: Any, clocks: Clocks) -> OutboxRow:
-    (seq, kind, rank, body, evidence, incident_id, revision, tries, *when) = values
+    (seq, kind, rank, body, evidence, incident_id, revision, tries, voucher, *when) = values
     put_mono_ns, put_utc_ns, boot_id, valid_s = when
     age_s = _age_s(put_mono_ns, put_utc_ns, boot_id, clocks)
     return OutboxRow(
@@ -286,6 +287,7 @@ def _row(values: Any, clocks: Clocks) -> OutboxRow:
         put_mono_ns=put_mono_ns,
         age_s=age_s,
         remaining_s=None if age_s is None else valid_s - age_s,
+        voucher=voucher,
     )
 
 

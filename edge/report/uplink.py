@@ -24,7 +24,7 @@ from edge.protocol.command import Command, Gate, Refusal
 from edge.protocol.messages import MessageKind
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Published, Unlinked, Will
-from edge.protocol.signing import read_public_keys
+from edge.protocol.signing import read_public_keys, read_signing_key
 from edge.protocol.status import Status, StatusState, encode_status
 from edge.protocol.topics import ack_topic, all_down, command_topic, up_topic
 from edge.records import UtcNs
@@ -120,7 +120,7 @@ class Uplink:
                     stop.wait(_STORE_RETRY_S)
         finally:
             offline = Status(StatusState.OFFLINE, self._mailbox.epoch)
-            self._session.close(Message(self._status_topic, encode_status(offline), True))
+            self._session.close(Message(self._status_topic, self._encoded(offline), True))
             log.info(
                 "uplink_ended sent=%d acks=%d acks_refused=%d puback_refused=%d stalls=%d "
                 "connections=%d events_dropped=%d commands_taken=%d commands_refused=%d",
@@ -318,6 +318,11 @@ class Uplink:
 
     # --- about itself -----------------------------------------------------------------------------
 
+    def _encoded(self, status: Status) -> bytes:
+        """Encode a status, signed where this drone signs."""
+        chain = self._mailbox.chain
+        return encode_status(status, None if chain is None else chain.vouch_for_status)
+
     def _say_status(self) -> None:
         if not self._mailbox.is_current():
             raise MailboxError(f"{self._config.mailbox.path} was moved aside; opening it anew")
@@ -337,7 +342,7 @@ class Uplink:
             is_resume=self._tell_resume,
         )
         status = replace(status, commands_refused=self._commands_refused.total())
-        message = Message(self._status_topic, encode_status(status), True)
+        message = Message(self._status_topic, self._encoded(status), True)
         if self._session.publish(message) is not None:
             self._tell_resume = False
         with contextlib.suppress(MailboxFullError):
@@ -359,9 +364,11 @@ def run_uplink(
     """
     clocks = Clocks(utc_ns=utc_ns)
     pictures = config.evidence.folder if config.evidence.enabled else None
+    key_file = config.signing.key_file
+    key = None if key_file is None else read_signing_key(key_file, "signing.key_file")
     with RoleLock(config.mailbox.path, "uplink"):
         while not stop.is_set():
-            with Mailbox(config.mailbox, clocks, pictures) as mailbox:
+            with Mailbox(config.mailbox, clocks, pictures, key) as mailbox:
                 try:
                     Uplink(config, mailbox, clocks, watchdog).run(stop)
                 except MailboxError as error:

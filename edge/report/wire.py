@@ -12,6 +12,7 @@ from edge.protocol.media import Media, encode_media
 from edge.protocol.messages import MessageKind, Stamp, body_fields, seal
 from edge.protocol.mqtt_events import Message
 from edge.protocol.topics import PUT_MONO_PROPERTY, up_topic
+from edge.protocol.vouch import voucher_from
 from edge.report.outbox import OutboxRow
 
 # A row that has waited longer was held up by an outage: the desk should not take it for news.
@@ -43,7 +44,8 @@ def message_from_row(
     """
     body = _checked_body(row)
     is_replay = row.age_s is None or row.age_s > REPLAY_AFTER_S
-    payload = seal(row.kind, Stamp(epoch, row.seq), body, is_replay)
+    voucher = None if row.voucher is None else voucher_from(row.voucher)
+    payload = seal(row.kind, Stamp(epoch, row.seq), body, is_replay, voucher)
     expiry_s = None
     if row.remaining_s is not None and row.remaining_s < _LONGEST_EXPIRY_S:
         expiry_s = max(1, int(row.remaining_s))

@@ -19,10 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.config import CommandsConfig, MailboxConfig, MqttConfig, PatrolConfig, StatusConfig
+from edge.config import (
+    CommandsConfig,
+    MailboxConfig,
+    MqttConfig,
+    PatrolConfig,
+    SigningConfig,
+    StatusConfig,
+)
 from edge.desk.receiver import CommittedAlert, Desk, run_desk
 from edge.desk.store import DeskStore
 from edge.protocol.messages import MessageKind
+from edge.protocol.signing import PublicKey
 from edge.records import UtcNs
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
@@ -48,6 +56,8 @@ class Place:
     drone_id: str = "drone-1"
     desk_folder: Path | None = None  # None: the drone's
     command_keys: tuple[Path, ...] = ()
+    sign_key: Path | None = None
+    drone_keys: dict[str, PublicKey] = field(default_factory=dict)
     committed: list[CommittedAlert] = field(default_factory=list)
 
     @property
@@ -62,6 +72,7 @@ class Place:
             mailbox=MailboxConfig(path=self.folder / "mailbox.db"),
             status=StatusConfig(interval_s=0.5),
             commands=CommandsConfig(keys=self.command_keys),
+            signing=SigningConfig(key_file=self.sign_key),
         )
 
     def mailbox(self) -> Mailbox:
@@ -71,7 +82,8 @@ class Place:
         run_uplink(self.patrol(), stop, utc_ns)
 
     def desk(self, stop: threading.Event) -> None:
-        run_desk(self.desk_mqtt, self.desk_path, self.committed.append, stop, utc_ns)
+        note, keys = self.committed.append, self.drone_keys
+        run_desk(self.desk_mqtt, self.desk_path, note, stop, utc_ns, drone_keys=keys)
 
     def alert_revisions(self) -> list[tuple[bytes, int]]:
         with DeskStore(self.desk_path) as store:

@@ -1,0 +1,72 @@
+"""Whether a message is what its drone vouched for, as the desk takes it in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge.errors import ConfigError, ProtocolError, SignatureError
+from edge.protocol.media import decode_media
+from edge.protocol.messages import Envelope, MessageKind
+from edge.protocol.signing import PublicKey, by_id, read_public_key
+from edge.protocol.status import StatusState, decode_status
+from edge.protocol.vouch import Statement, digest_of
+
+
+def read_drone_keys(folder: Path | None) -> dict[str, PublicKey]:
+    """Read the drones' public keys, `<drone>.pub`, as `skywhistle keys` lays them out.
+
+    Raises:
+        ConfigError: There is no such folder, or a file in it is no key.
+    """
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise ConfigError(f"desk.drone_keys {folder}: is no folder; see `skywhistle keys`")
+    return {
+        path.stem: read_public_key(path, "desk.drone_keys") for path in sorted(folder.glob("*.pub"))
+    }
+
+
+def vouched_for(
+    drone_id: str, envelope: Envelope, keys: Mapping[str, PublicKey]
+) -> Statement | None:
+    """Check what a drone says of its message.
+
+    A drone whose key is known must sign everything but its last will, which the broker publishes.
+    A signature of a drone whose key is not known is kept for who may know it later.
+
+    Returns:
+        The statement; None where nobody vouches for the message, and nobody need.
+
+    Raises:
+        SignatureError: It must be signed and is not, or the signature does not fit.
+        ProtocolError: The statement is of another message.
+    """
+    key = keys.get(drone_id)
+    if envelope.voucher is None:
+        if key is not None and not _is_last_will(envelope):
+            raise SignatureError(f"not signed, though {drone_id} has a key here")
+        return None
+    if key is not None:
+        envelope.voucher.verify(by_id([key]))
+    said = envelope.voucher.read()
+    stamp = envelope.stamp
+    if (said.epoch, said.seq, said.kind) != (stamp.epoch, stamp.seq, int(envelope.kind)):
+        raise ProtocolError("the signature is of another message")
+    if said.digest != digest_of(_content(envelope)):
+        raise ProtocolError("the message is not what was signed")
+    return said
+
+
+def _content(envelope: Envelope) -> bytes:
+    """Return what the digest is of."""
+    is_picture = envelope.kind is MessageKind.MEDIA
+    return decode_media(envelope.body).image_webp if is_picture else envelope.body
+
+
+def _is_last_will(envelope: Envelope) -> bool:
+    if envelope.kind is not MessageKind.STATUS:
+        return False
+    state = decode_status(envelope.body, envelope.stamp.epoch).state
+    return state in (StatusState.OFFLINE, StatusState.CHECK)
