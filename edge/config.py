@@ -327,6 +327,11 @@ class PrivacyConfig(Table):
         description="outside the finding pictures are kept no finer than this on the ground, "
         "centimetres a pixel; a licence plate needs about 2",
     )
+    originals_key: Path | None = Field(
+        None, description="originals.pub of `skywhistle keys`: whole frames are held, sealed to it"
+    )
+    keep_originals_days: Positive = 30.0
+    originals_max_mb: Positive = 512.0
 
 
 class StatusConfig(Table):

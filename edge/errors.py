@@ -101,6 +101,10 @@ class SignatureError(ProtocolError):
     """Not signed by anybody who counts here, or changed since."""
 
 
+class ReleaseError(SkywhistleError):
+    """An original cannot be let go."""
+
+
 class MailboxError(SkywhistleError):
     """The mailbox cannot store; what was accepted before is safe."""
 

@@ -249,7 +249,12 @@ def fly_aircraft(
         sources = [
             open_video(camera, partial(announced_stream, camera, link)) for camera in patrol.camera
         ]
-        deeds: dict[Verb, Deed] = {Verb.PING: lambda _command: f"flying, version {__version__}"}
+        deeds: dict[Verb, Deed] = {
+            Verb.PING: lambda _command: f"flying, version {__version__}",
+            Verb.RELEASE: lambda command: stages.evidence.originals.release(
+                command, mailbox.put_all
+            ),
+        }
         watch = Watch(
             settings, stages, link, sources, mailbox, reload, deeds, watchdog or Watchdog()
         )

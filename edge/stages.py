@@ -361,7 +361,7 @@ def build_stages(
         detectors=detectors,
         poses=poses,
         mailbox=mailbox,
-        evidence=EvidenceKeeper(patrol.evidence, patrol.privacy),
+        evidence=EvidenceKeeper(patrol.evidence, patrol.privacy, lambda: poses.utc(now()).utc_ns),
         now=now,
         on_stored=on_stored,
         log=flight_log,

@@ -27,6 +27,7 @@ from edge.cli import (
     geotag,
     keys,
     model,
+    originals,
     replay,
     schema,
     score,
@@ -45,7 +46,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_FLYING = (demo, fly, desk, tell, verify, check, replay, decode)
+_FLYING = (demo, fly, desk, tell, originals, verify, check, replay, decode)
 _WORKSHOP = (keys, calibrate, geotag, terrain, bench, chaos, soak, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)

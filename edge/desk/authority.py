@@ -16,7 +16,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge.errors import KeysError, ProtocolError
@@ -116,6 +116,7 @@ class Authority:
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         self._issue(folder, DESK, usage, now + timedelta(days=days))
         _write_signing_pair(folder / "command.key", folder / "command.pub")
+        _write_sealing_pair(folder / "originals.key", folder / "originals.pub")
 
     def issue_drone(self, drone_id: str, now: datetime, days: int) -> Path:
         """Make a drone's folder: certificate, key to sign alerts with, whose commands it obeys.
@@ -144,6 +145,7 @@ class Authority:
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         self._issue(folder, drone_id, usage, now + timedelta(days=days))
         _write(folder / "command.pub", (self.folder / DESK / "command.pub").read_bytes())
+        _write(folder / "originals.pub", (self.folder / DESK / "originals.pub").read_bytes())
         _write(folder / "config.pub", (self.folder / "authority" / "config.pub").read_bytes())
         public = self.folder / DESK / "drones" / f"{drone_id}.pub"
         _write_signing_pair(folder / "sign.key", public)
@@ -281,7 +283,9 @@ def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _key_bytes(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+def _key_bytes(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey,
+) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -296,6 +300,14 @@ def _pem(certificate: x509.Certificate) -> bytes:
 def _write_signing_pair(private: Path, public: Path) -> None:
     """Make an Ed25519 pair: the private half is secret, the public one for who checks."""
     key = ed25519.Ed25519PrivateKey.generate()
+    _write_secret(private, _key_bytes(key))
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    _write(public, key.public_key().public_bytes(serialization.Encoding.PEM, form))
+
+
+def _write_sealing_pair(private: Path, public: Path) -> None:
+    """Make an X25519 pair: whoever has the public half can seal, only the other half opens."""
+    key = x25519.X25519PrivateKey.generate()
     _write_secret(private, _key_bytes(key))
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     _write(public, key.public_key().public_bytes(serialization.Encoding.PEM, form))

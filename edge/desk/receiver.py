@@ -30,6 +30,7 @@ from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind, Stamp, open_envelope, peek_stamp
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Incoming, Linked, Message, Unlinked, Will
+from edge.protocol.original import decode_part
 from edge.protocol.signing import PublicKey
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.text import alert_as_dict, utc_text
@@ -232,6 +233,8 @@ class Desk:
             self._take_alert(incoming, receipt, envelope, batch)
         elif kind is MessageKind.MEDIA:
             self._take_media(receipt, envelope)
+        elif kind is MessageKind.ORIGINAL:
+            decode_part(envelope.body)  # kept as it came
         elif kind is MessageKind.LOSS:
             self._store.store_loss(receipt, envelope, decode_loss(envelope.body))
         body = None if kind is MessageKind.ALERT else envelope.body

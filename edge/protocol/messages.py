@@ -36,6 +36,7 @@ class MessageKind(IntEnum):
     LOSS = 4
     COVER = 5
     RESULT = 6
+    ORIGINAL = 7
 
 
 # Longest whole payload the desk takes.  An alert of ours has at most 200 bytes; the rest is room
@@ -47,6 +48,7 @@ MAX_PAYLOAD_BYTES: Final[dict[MessageKind, int]] = {
     MessageKind.LOSS: 1024,
     MessageKind.COVER: 8 * 1024,
     MessageKind.RESULT: 4 * 1024,
+    MessageKind.ORIGINAL: 12 * 1024,
 }
 
 

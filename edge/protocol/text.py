@@ -17,6 +17,7 @@ from edge.protocol.cbor import decode_item, item_end, read_head
 from edge.protocol.loss import decode_loss
 from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind, open_envelope
+from edge.protocol.original import decode_part
 from edge.protocol.status import decode_status
 from edge.records import Alert, AlertFlags
 
@@ -181,6 +182,9 @@ def _describe_body(envelope: Envelope) -> dict[str, Any]:
         media = decode_media(envelope.body)
         fields: dict[str, Any] = _plain(asdict(media))
         return fields | {"image_webp": f"{len(media.image_webp)} bytes"}
+    if envelope.kind is MessageKind.ORIGINAL:
+        part = decode_part(envelope.body)
+        return dict(_plain(asdict(part))) | {"data": f"{len(part.data)} bytes"}
     if envelope.kind is MessageKind.LOSS:
         loss = decode_loss(envelope.body)
         return dict(_plain(asdict(loss))) | {"count": loss.count}

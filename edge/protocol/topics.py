@@ -28,6 +28,7 @@ CHANNEL_OF_KIND: Final[dict[MessageKind, str]] = {
     MessageKind.ALERT: "alert",
     MessageKind.LOSS: "alert",
     MessageKind.MEDIA: "media",
+    MessageKind.ORIGINAL: "media",
     MessageKind.COVER: "cover",
     MessageKind.RESULT: "result",
     MessageKind.STATUS: "status",

@@ -24,7 +24,9 @@ import numpy as np
 
 from edge.config import EvidenceConfig, PrivacyConfig
 from edge.errors import MailboxError
-from edge.records import Frame, ImageArray, Sighting, Xyxy
+from edge.protocol.original import CHUNK_BYTES, with_original
+from edge.records import Frame, ImageArray, Sighting, UtcNs, Xyxy
+from edge.report.originals import Originals
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +68,15 @@ class EvidenceKeeper:
         MailboxError: The folder cannot be made or read.
     """
 
-    def __init__(self, config: EvidenceConfig, privacy: PrivacyConfig | None = None) -> None:
+    def __init__(
+        self,
+        config: EvidenceConfig,
+        privacy: PrivacyConfig | None = None,
+        utc_ns: Callable[[], UtcNs | None] = lambda: None,
+    ) -> None:
         self._config = config
+        kept = PrivacyConfig() if privacy is None or not config.enabled else privacy
+        self.originals = Originals(kept, config.folder / "originals", utc_ns)
         max_cm = (privacy or PrivacyConfig()).max_detail_cm
         self._max_detail_m = None if max_cm is None else max_cm / 100.0
         self._crops: OrderedDict[bytes, ImageArray] = OrderedDict()
@@ -104,6 +113,7 @@ class EvidenceKeeper:
                 self.crops_withheld += 1
             return False
         self._withheld.discard(incident_id)
+        self.originals.offer(incident_id, frame)
         self._crops[incident_id] = crop
         self._crops.move_to_end(incident_id)
         if len(self._crops) > _CROPS_MAX:
@@ -145,9 +155,12 @@ class EvidenceKeeper:
         return stored
 
     def _compressed(self, incident_id: bytes, crop: ImageArray) -> EvidenceRef | NoEvidence:
-        picture = webp_within(crop, int(self._config.max_kb * 1024))
+        picture = webp_within(crop, int(self._config.max_kb * 1024) - CHUNK_BYTES)
         if picture is None:
             return NoEvidence.TOO_LARGE
+        original = self.originals.hold(incident_id)
+        if original is not None:
+            picture = with_original(picture, original)
         digest = hashlib.sha256(picture).digest()[:8]
         path = self._config.folder / f"{incident_id.hex()}-{digest.hex()}.webp"
         if self._has(path):

@@ -37,7 +37,8 @@ class Outgoing:
     @property
     def rank(self) -> int:
         """Drain order: by severity, pictures last."""
-        return MEDIA_RANK if self.kind is MessageKind.MEDIA else self.severity
+        is_picture = self.kind in (MessageKind.MEDIA, MessageKind.ORIGINAL)
+        return MEDIA_RANK if is_picture else self.severity
 
 
 def outgoing_alert(alert: Alert) -> Outgoing:

@@ -313,7 +313,7 @@ def test_a_command_is_signed_taken_once_and_answered(place: Place) -> None:
     keys = Authority.create(place.folder / "keys", ["localhost"], datetime.now(timezone.utc), 30)
     place.command_keys = (keys.folder / "desk" / "command.pub",)
     signer = read_signing_key(keys.folder / "desk" / "command.key", "key")
-    order = Order("drone-1", Verb.PING, valid_s=60).command(utc_ns())
+    order = Order("drone-1", Verb.PING, valid_s=3600).command(utc_ns())
     stop = threading.Event()
 
     def fly(_: threading.Event) -> None:
