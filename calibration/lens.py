@@ -99,7 +99,7 @@ def fit_model(views: Sequence[BoardView], model: str, *, robust: bool = True) ->
 
 
 def held_out_px(fit: Fit) -> float:
-    """Return the median error of views, each by a lens that was fitted to others, px."""
+    """Return the median error of views, each by a lens that was fitted to others, px; or inf."""
     views, errors = fit.seen.views, []
     for fold in range(N_FOLDS):
         tested = np.arange(len(views)) % N_FOLDS == fold
@@ -110,7 +110,7 @@ def held_out_px(fit: Fit) -> float:
         poses = poses_seen(train.intrinsics(""), held)
         guess = Guess(fit.model, fit.size_px, train.values, poses)
         errors += refine(guess, held, np.zeros_like(fit.free)).view_rms_px.tolist()
-    return float(np.median(errors))
+    return float(np.median(np.nan_to_num(errors, nan=np.inf)))
 
 
 def _refined(guess: Guess, seen: Observations, free: NDArray[np.bool_], *, robust: bool) -> Fit:

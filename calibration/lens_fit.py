@@ -21,7 +21,9 @@ from edge.records import FloatArray
 N_PINHOLE = 4  # fx, fy, cx, cy come before the lens's coefficients
 STEP = 1e-6  # of central differences, relative: rounding and curvature both stay below 1e-9
 MAX_ROUNDS = 60
-SETTLED = 1e-8  # of the cost, relative
+SETTLED = 1e-6  # of the cost, relative, twice running: a millionth of the RMS error
+LEAST_DAMPING, MOST_DAMPING = 1e-9, 1e8
+UNHELD = 1e-13  # eigenvalue, of values scaled alike: rounding errors only
 # Beyond so many robust sigmas an error counts in proportion only (Huber).
 HUBER = 2.5
 HUBER_FLOOR_PX = 0.1
@@ -204,7 +206,14 @@ class _Normal:
     def covariance(self) -> FloatArray:
         """Return the values' covariance for errors of one pixel, shape (n, n)."""
         schur = self.a - np.einsum("vij,vkj->ik", self.b @ np.linalg.inv(self.c), self.b)
-        return np.linalg.pinv(schur, hermitian=True, rcond=1e-14)
+        scale = np.sqrt(np.diag(schur))
+        if not (np.isfinite(schur).all() and (scale > 0.0).all()):
+            return np.full_like(schur, np.inf)
+        sizes, axes = np.linalg.eigh(schur / np.outer(scale, scale))
+        # What the views do not hold at all is uncertain, not certain: no pseudo-inverse.
+        inverse = (axes / np.maximum(sizes, UNHELD)) @ axes.T
+        covariance: FloatArray = inverse / np.outer(scale, scale)
+        return covariance
 
 
 def huber_weights(residuals: FloatArray) -> FloatArray:
@@ -228,21 +237,22 @@ def refine(
         robust: Weigh corners that stand out less.
     """
     state = Guess(guess.model, guess.size_px, guess.values, guess.poses)
-    left, damping = state.residuals(seen), 1e-3
+    left, damping, n_settled = state.residuals(seen), 1e-3, 0
+    normal: _Normal | None = None  # where the search is; None: it has moved
     for _ in range(MAX_ROUNDS):
         weights = huber_weights(left) if robust else np.ones(len(left))
         cost = _cost(left, weights)
-        normal = _Normal.of(state, seen, (left, weights), free)
+        normal = normal or _Normal.of(state, seen, (left, weights), free)
         moved = _tried(normal, state, free, damping)
         further = None if moved is None else moved.residuals(seen)
         if moved is None or further is None or not _cost(further, weights) <= cost:
             damping *= 10.0
-            if damping > 1e8:
+            if damping > MOST_DAMPING:
                 break
             continue
-        settled = cost - _cost(further, weights) < SETTLED * cost
-        state, left, damping = moved, further, max(damping / 10.0, 1e-9)
-        if settled:
+        n_settled = n_settled + 1 if cost - _cost(further, weights) < SETTLED * cost else 0
+        state, left, normal, damping = moved, further, None, max(damping / 10.0, LEAST_DAMPING)
+        if n_settled == 2:
             break
     weights = huber_weights(left) if robust else np.ones(len(left))
     return _fit(state, seen, free, left, weights)

@@ -63,10 +63,9 @@ def _coverage(axes: Axes, solution: LensSolution) -> None:
         axes.axvline(share * width, color=GREY, lw=0.6, ls=":")
         axes.axhline(share * height, color=GREY, lw=0.6, ls=":")
     for view in solution.all_views:
-        out = view.name in solution.rejected
-        axes.scatter(
-            *view.pixels_uv.T, s=5, marker="x" if out else "o", color=GREY if out else None
-        )
+        is_out = view.name in solution.rejected
+        u, v = view.pixels_uv.T
+        axes.scatter(u, v, s=5, marker="x" if is_out else "o", color=GREY if is_out else None)
     used, out = len(solution.fit.seen.views), len(solution.rejected)
     axes.set_title(f"Corners of {used} views" + f"; {out} rejected, grey" * bool(out), fontsize=10)
 
