@@ -70,9 +70,14 @@ class KnownCamera:
             )
         else:
             empty = np.empty(0)
-            flat = cv2.undistortPoints(
-                pixels, self.matrix, coefficients, None, empty, empty, UNDISTORTED
-            )
+            # OpenCV 5 merged the two; the one of OpenCV 4 that takes no criteria stops too early.
+            until_settled = getattr(cv2, "undistortPointsIter", None)
+            if until_settled is not None:
+                flat = until_settled(pixels, self.matrix, coefficients, empty, empty, UNDISTORTED)
+            else:
+                flat = cv2.undistortPoints(
+                    pixels, self.matrix, coefficients, None, empty, empty, UNDISTORTED
+                )
         return np.asarray(flat, np.float64).reshape(*size, 2)
 
     def photograph(

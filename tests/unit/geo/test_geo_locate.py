@@ -309,6 +309,25 @@ def test_a_ground_source_that_is_silent_is_no_terrain() -> None:
     assert reason(locator, box("car", (639.5, 359.5)), pose()) is NoGeotag.NO_TERRAIN
 
 
+def test_a_frame_of_another_aspect_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A flight says in words why a size is refused, and not with every frame."""
+    odd = Frame(np.zeros((480, 640, 3), np.uint8), MonoNs(0), "test", 0)
+    locator = Locator(pinhole(), mount(MountKind.FIXED), PLANE)
+    for _ in range(3):
+        locator.locate([box("car", (100.0, 100.0))], odd, pose())
+    (record,) = caplog.records
+    assert "frames are 640×480: another aspect means a crop" in record.getMessage()
+
+
+def test_a_stated_crop_is_flown() -> None:
+    """Of a 16:9 calibration the middle 4:3 is flown: its middle is where the whole one's is."""
+    odd = Frame(np.zeros((480, 640, 3), np.uint8), MonoNs(0), "test", 0)
+    locator = Locator(pinhole().cropped(160, 0, 960, 720), mount(MountKind.FIXED), PLANE)
+    (located,) = locator.locate([box("car", (319.5, 239.5))], odd, pose())
+    assert isinstance(located, Sighting)
+    assert (located.east_m, located.north_m) == pytest.approx((0.0, 0.0), abs=1e-6)
+
+
 def test_a_frame_of_another_aspect_has_no_places() -> None:
     """It is a reason, and the calibration's own error; a scaled frame is neither."""
     odd = Frame(np.zeros((480, 640, 3), np.uint8), MonoNs(0), "test", 0)
