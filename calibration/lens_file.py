@@ -116,7 +116,7 @@ def _check(solution: LensSolution, camera_id: str, board: str) -> None:
 
 def _tried(solution: LensSolution) -> str:
     if not solution.tried_px:
-        return "# The model was asked for; no other was tried."
+        return "# No other lens model was compared with this one."
     tried = ", ".join(f"{name} {px:.3f}" for name, px in solution.tried_px.items())
     return f"# Error on views that a lens was not fitted to, by model, px: {tried}."
 

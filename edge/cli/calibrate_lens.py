@@ -14,7 +14,7 @@ from rich.table import Table
 
 from edge.cli.progress import progress_bar, quiet
 from edge.config import NAME_PATTERN
-from edge.errors import CalibrationError, ConfigError, OutputError
+from edge.errors import CalibrationError, ConfigError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from calibration.board import Board, BoardView
@@ -140,7 +140,9 @@ def _look(pictures: Pictures, shown: Board, console: Console) -> list[BoardView]
 
 
 def _advice(n_views: int, missing: str) -> str:
-    return f"{n_views} views; " + (f"still missing: {missing}" if missing else "nothing is missing")
+    if not missing:
+        return f"{n_views} views; nothing is missing (a live camera: Ctrl-C ends the looking)"
+    return f"{n_views} {'view' if n_views == 1 else 'views'}; still missing: {missing}"
 
 
 def _tell(solution: LensSolution, console: Console) -> None:
@@ -149,7 +151,8 @@ def _tell(solution: LensSolution, console: Console) -> None:
 
     fit = solution.fit
     names = ("fx_px", "fy_px", "cx_px", "cy_px", *coefficient_names(fit.model))
-    table = Table(title=f"{fit.model} lens, RMS {fit.rms_px:.3f} px, {len(fit.seen.views)} views")
+    console.print(f"{fit.model} lens, RMS {fit.rms_px:.3f} px, {len(fit.seen.views)} views")
+    table = Table()
     for title in ("", "value", "one sigma"):
         table.add_column(title, justify="right" if title else "left")
     for name, value, sigma in zip(names, fit.values, fit.sigmas, strict=True):

@@ -15,6 +15,8 @@ from edge.records import FloatArray
 
 SQUARE_M = 0.03
 SQUARE_TEXTURE_PX = 40  # of a board's drawing
+# OpenCV turns rays that look sideways or back to the front, where a ghost of the board would be.
+WIDEST = 1.45  # of a fisheye's plane, about 85 degrees
 FINER = 2  # times as many pixels as the camera's are rendered along each side
 UNDISTORTED = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 200, 1e-12)
 
@@ -68,6 +70,8 @@ class KnownCamera:
             flat = cv2.fisheye.undistortPoints(
                 pixels, self.matrix, coefficients, criteria=UNDISTORTED
             )
+            bent = (pixels[:, 0] - self.centre_px) / self.focal_px
+            flat[np.hypot(bent[:, 0], bent[:, 1]) > WIDEST] = np.nan
         else:
             empty = np.empty(0)
             # OpenCV 5 merged the two; the one of OpenCV 4 that takes no criteria stops too early.
