@@ -74,11 +74,13 @@ def lens(
     origin = f"skywhistle calibrate lens {_last(source)}" + f"; {about}" * bool(about)
     write_camera(path, camera_toml(solution, camera_id, origin, shown.words), overwrite=overwrite)
     _tell(solution, console)
+    console.print(f"calibration in {path}", soft_wrap=True)
     picture = plot or Path("out") / f"lens-{camera_id}.png"
-    draw_residuals(solution, f"{camera_id}: {shown.words}", picture)
-    console.print(
-        f"calibration in {path}, its residuals in {picture}: look at them", soft_wrap=True
-    )
+    try:
+        draw_residuals(solution, f"{camera_id}: {shown.words}", picture)
+        console.print(f"residuals in {picture}: look at them", soft_wrap=True)
+    except MissingExtraError as error:  # the calibration is whole without it
+        console.print(f"no picture: {error}", soft_wrap=True)
 
 
 def board(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -133,3 +134,14 @@ def test_a_drawn_board_is_found(tmp_path: Path) -> None:
     view = CharucoBoard(9, 6, 0.024, 0.018).find(rimmed, "drawn")
     assert view is not None
     assert len(view.pixels_uv) == 8 * 5
+
+
+def test_without_matplotlib_the_calibration_is_written(
+    pictures: list[GrayImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture is missing, and how to get it is said; the camera is whole."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = lens(store(pictures[:9], tmp_path / "stills"), tmp_path, "--model", "brown")
+    assert done.exit_code == 0, done.output
+    assert "install the extra `demo`" in done.output
+    assert read_intrinsics(tmp_path / "cam.toml").camera_id == "cam"
