@@ -55,14 +55,20 @@ class FisheyeLens:
         """Invert `_bent`, which grows up to the fold, by Newton's method inside a bracket."""
         low, high = np.zeros_like(bent), np.full_like(bent, self.widest_rad)
         angles = np.minimum(bent, self.widest_rad)
+        last = np.full_like(bent, np.inf)  # how far each went
         for _ in range(STEPS):
             miss = self._bent(angles) - bent
-            if np.abs(miss).max(initial=0.0) < CONVERGED_RAD:
+            is_open = np.abs(miss) >= CONVERGED_RAD * (1.0 + bent)
+            if not is_open.any():
                 break
             low, high = np.where(miss < 0.0, angles, low), np.where(miss > 0.0, angles, high)
             with np.errstate(divide="ignore", invalid="ignore"):
                 step = angles - miss / self._slope(angles)
-            angles = np.where((step > low) & (step < high), step, 0.5 * (low + high))
+                # Newton's step may go to and fro for ever where the model bends both ways.
+                is_good = (step > low) & (step < high) & (np.abs(step - angles) < 0.5 * last)
+            step = np.where(is_good, step, 0.5 * (low + high))
+            last = np.abs(step - angles)
+            angles = np.where(is_open, step, angles)  # what has arrived stays
         return angles
 
     def _bent(self, angles_rad: FloatArray) -> FloatArray:
