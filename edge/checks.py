@@ -21,7 +21,7 @@ from edge.config import CameraConfig, PatrolConfig
 from edge.desk.probe import probe_broker
 from edge.district import rule_book
 from edge.errors import ConfigError, LabelError, ModelError
-from edge.geo.camera import read_intrinsics
+from edge.geo.camera import flown_intrinsics
 from edge.geo.mount import MountKind, read_mount
 from edge.geo.plane import known_origin
 from edge.labels import refuse_unknown_labels
@@ -96,12 +96,12 @@ def _check_files(patrol: PatrolConfig) -> Iterator[Finding]:
 
 def _check_calibration(camera: CameraConfig) -> Iterator[Finding]:
     """Lens and mount are read even where neither camera nor autopilot is there to fit them."""
-    for part, read, path in (
-        (f"lens of {camera.id}", read_intrinsics, camera.calibration),
-        (f"mount of {camera.id}", read_mount, camera.mount),
+    for part, read in (
+        (f"lens of {camera.id}", lambda: flown_intrinsics(camera)),
+        (f"mount of {camera.id}", lambda: read_mount(camera.mount)),
     ):
         try:
-            read(path)
+            read()
         except ConfigError as error:
             yield Finding(part, Grade.FAIL, str(error))
 
@@ -240,8 +240,10 @@ def _check_camera(
         + (f"; {probe.error}" * bool(probe.error)),
     )
     try:
-        read_intrinsics(camera.calibration).scaled_to(probe.width_px, probe.height_px)
-        yield Finding(part, Grade.OK, f"calibration {camera.calibration.name} fits this size")
+        intrinsics = flown_intrinsics(camera)
+        intrinsics.scaled_to(probe.width_px, probe.height_px)
+        fit = intrinsics.fit_to(probe.width_px, probe.height_px)
+        yield Finding(part, Grade.OK, f"calibration {camera.calibration.name} {fit}")
     except ConfigError as error:  # of a file that is not there: told a second time, no harm
         yield Finding(part, Grade.FAIL, str(error))
 

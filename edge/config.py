@@ -117,6 +117,10 @@ class CameraConfig(Table):
     )
     model: Path = Field(description="folder with model.toml")
     calibration: Path
+    crop_px: tuple[int, int, int, int] | None = Field(
+        None, description="part of the calibrated picture that is flown: left, top, width, height"
+    )
+    zoom: float = Field(1.0, ge=1.0, description="digital, about the middle of that part")
     mount: Path
     latency_s: float = Field(0.0, ge=-5.0, le=10.0, description="glass to buffer timestamp")
     latency_sigma_s: NotNegative = 0.02

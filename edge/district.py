@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.config import CameraConfig, PatrolConfig
-from edge.geo.camera import read_intrinsics
+from edge.geo.camera import flown_intrinsics
 from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.place import places_of_labels
@@ -137,7 +137,7 @@ def read_inputs(patrol: PatrolConfig) -> dict[str, ModelManifest]:
         ModelManifestError: A model's folder has no manifest, or it says what cannot be.
     """
     for camera in patrol.camera:
-        read_intrinsics(camera.calibration)
+        flown_intrinsics(camera)
         read_mount(camera.mount)
     rule_book(patrol, None)  # reads zones, grid and codes
     known_origin(patrol.state_dir, patrol.district)
@@ -179,7 +179,7 @@ def _degrees(lat_deg: float, lon_deg: float) -> tuple[float, float]:
 
 def _locator(camera: CameraConfig, patrol: PatrolConfig, plane: LocalPlane) -> Locator:
     return Locator(
-        read_intrinsics(camera.calibration),
+        flown_intrinsics(camera),
         read_mount(camera.mount),
         plane,
         accuracy=patrol.accuracy,

@@ -19,6 +19,10 @@ class CalibrationError(ConfigError):
     """A camera or mount file is not usable."""
 
 
+class LensSetError(CalibrationError):
+    """The pictures of a board do not determine a lens; the message says what to photograph."""
+
+
 class TerrainError(ConfigError):
     """A terrain tile, or the elevation model that it is to be made of, is not usable."""
 

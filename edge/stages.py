@@ -18,7 +18,7 @@ from edge.district import District, open_district, read_inputs, rule_book, save_
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
-from edge.geo.camera import read_intrinsics
+from edge.geo.camera import flown_intrinsics
 from edge.geo.locate import Unlocated
 from edge.health import Health
 from edge.labels import refuse_unknown_labels
@@ -326,7 +326,7 @@ class Stages:
             camera = next((c for c in self.settings.patrol.camera if c.id == best.camera_id), None)
             if camera is None:
                 return None
-            intrinsics = read_intrinsics(camera.calibration)
+            intrinsics = flown_intrinsics(camera)
             self._frame_sizes_px[camera.id] = (intrinsics.width_px, intrinsics.height_px)
         return self._frame_sizes_px[best.camera_id]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from edge.cli import calibrate_lens
+
 calibrate = typer.Typer(
     no_args_is_help=True, help="Lens, mount and video delay, from what the aircraft recorded."
 )
@@ -11,4 +13,5 @@ calibrate = typer.Typer(
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
+    calibrate_lens.add_to(calibrate)
     app.add_typer(calibrate, name="calibrate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from edge.geo.place import Anchors, Place, anchors_of, upper_parts
 from edge.geo.plane import LocalPlane
 from edge.geo.view import Rig, Slopes, View
 from edge.records import Detection, FloatArray, Frame, NoGeotag, Pose, Sighting, Xyxy
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Locator:
         )
         self.places: Mapping[str, Place] = places or {}  # may be exchanged between two frames
         self._scaled = intrinsics  # of the last frame size
+        self._refused_size = (0, 0)
 
     def locate(
         self, detections: Sequence[Detection], frame: Frame, pose: Pose
@@ -178,7 +182,11 @@ class Locator:
         if frame_size != (self._scaled.width_px, self._scaled.height_px):
             try:
                 self._scaled = self._rig.intrinsics.scaled_to(*frame_size)
-            except CalibrationError:
+                log.info("frame_size calibration=%s", self._rig.intrinsics.fit_to(*frame_size))
+            except CalibrationError as error:
+                if frame_size != self._refused_size:  # once: the count of FRAME_SIZE tells the rest
+                    log.error("frame_size_unexplained reason=%s", error)
+                self._refused_size = frame_size
                 return NoGeotag.FRAME_SIZE
         return self._rig.view(self._scaled, pose)
 

@@ -132,7 +132,7 @@ def place_pixels(
     """Place pixels, in their order.
 
     Args:
-        pixels: Of the pictures, in pixels of the calibration's size.
+        pixels: Of the pictures, in pixels of the picture that the calibration says is flown.
         poses: By image; a pixel of an image without one is NO_POSE.
         camera: Of all the pictures.
         ground: A tile, or one height for all, in the poses' datum.

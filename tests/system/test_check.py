@@ -66,7 +66,7 @@ def test_an_aircraft_that_would_fly(folder: Path, flight: Path) -> None:
         r"warn  autopilot +TERRAIN_REPORT: 0\.0 Hz, asked for 1; ground\.source is auto",
         r"ok  mount of main +fixed",
         r"ok  camera main +mavlink: 640×640 at [0-9.]+ Hz by \w+, time from pts",
-        r"ok  camera main +calibration camera\.toml fits this size",
+        r"ok  camera main +calibration camera\.toml is for this very size",
         r"ok  broker +127\.0\.0\.1:\d+: connected with TLS",
         r"ok  broker +may publish as drone-1",
         r"ok  broker +may subscribe as drone-1",

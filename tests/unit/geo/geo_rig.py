@@ -8,15 +8,22 @@ from dataclasses import replace
 import numpy as np
 
 from edge.geo.camera import Intrinsics
-from edge.geo.lens import BrownLens
+from edge.geo.lens import BrownLens, Lens, RationalLens
+from edge.geo.lens_fisheye import FisheyeLens
 from edge.geo.mount import Mount, MountFile, MountKind, make_mount
 from edge.geo.rotations import quaternion_from_euler
 from edge.records import Frame, GimbalAttitude, MonoNs, Pose, YawReference
 
 LENS = BrownLens(-0.24, 0.07, 0.0008, -0.0011, -0.006)
 
+LENSES: dict[str, Lens] = {
+    "brown": LENS,
+    "rational": RationalLens(0.9, -0.1, 0.0008, -0.0011, 0.02, 1.2, 0.1, 0.01),
+    "fisheye": FisheyeLens(-0.03, 0.012, -0.008, 0.001),
+}
 
-def camera(lens: BrownLens = LENS) -> Intrinsics:
+
+def camera(lens: Lens = LENS) -> Intrinsics:
     """A 720p camera whose principal point is off the centre."""
     return Intrinsics("test", 1280, 720, 900.0, 905.0, 655.0, 349.0, lens)
 

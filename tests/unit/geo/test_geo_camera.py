@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.config import CameraConfig
 from edge.errors import CalibrationError
-from edge.geo.camera import read_intrinsics
-from edge.geo.lens import BrownLens
-from tests.unit.geo.geo_rig import LENS, camera, pinhole
+from edge.geo.camera import flown_intrinsics, read_intrinsics
+from edge.geo.lens import BrownLens, Lens
+from tests.unit.geo.geo_rig import LENSES, camera, pinhole
 
 CAMERA_TOML = """
 id = "test"
@@ -39,36 +40,6 @@ def test_a_pixel_comes_back_through_its_ray(u: float, v: float) -> None:
     assert np.abs(camera().pixels_from_rays(rays) - pixels).max() < 1e-3
 
 
-def test_the_lens_is_opencv_s() -> None:
-    """Projection agrees with cv2.projectPoints over the whole picture."""
-    rng = np.random.default_rng(1)
-    rays = np.column_stack((rng.uniform(-0.6, 0.6, (200, 2)), np.ones(200)))
-    intrinsics = camera()
-    matrix = np.array(
-        [
-            [intrinsics.fx_px, 0.0, intrinsics.cx_px],
-            [0.0, intrinsics.fy_px, intrinsics.cy_px],
-            [0.0, 0.0, 1.0],
-        ]
-    )
-    coefficients = np.array([LENS.k1, LENS.k2, LENS.p1, LENS.p2, LENS.k3])
-    theirs, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), matrix, coefficients)
-    assert np.abs(intrinsics.pixels_from_rays(rays) - theirs[:, 0]).max() < 1e-6
-
-
-def test_a_pixel_beyond_the_lens_s_fold_is_refused() -> None:
-    """Where the model turns back on itself no ray is given, even where Newton finds one."""
-    lens = BrownLens(k1=-0.5)  # folds at a radius of 0.816, where it reaches 0.544
-    points = np.array([[0.5, 0.0], [0.56, 0.0], [0.9, 0.9]])
-    _, in_lens = lens.undistort(points)
-    assert in_lens.tolist() == [True, False, False]
-
-
-def test_an_unfolding_lens_takes_every_pixel() -> None:
-    """A lens whose radius only grows has no fold."""
-    assert BrownLens(k1=0.1).fold_radius == float("inf")
-
-
 @given(scale=st.sampled_from([0.25, 0.5, 1.5, 2.0]), x=st.floats(0.0, 1.0), y=st.floats(0.0, 1.0))
 def test_a_place_in_the_picture_keeps_its_ray_at_any_size(scale: float, x: float, y: float) -> None:
     """Scaling moves pixel centres by the half pixel that the picture's corner stands off."""
@@ -81,9 +52,82 @@ def test_a_place_in_the_picture_keeps_its_ray_at_any_size(scale: float, x: float
 
 
 def test_another_aspect_is_refused() -> None:
-    """A 4:3 frame of a 16:9 calibration was cropped in a way nobody stated."""
-    with pytest.raises(CalibrationError, match="1280×720, but frames are 640×480"):
+    """A 4:3 frame of a 16:9 calibration was cropped in a way nobody stated; a likely is told."""
+    with pytest.raises(CalibrationError, match="1280×720, but frames are 640×480") as refusal:
         pinhole().scaled_to(640, 480)
+    assert "crop_px = [160, 0, 960, 720]" in str(refusal.value)
+    assert pinhole().cropped(160, 0, 960, 720).scaled_to(640, 480).cx_px == pytest.approx(319.5)
+
+
+@pytest.mark.parametrize("lens", LENSES.values(), ids=LENSES)
+@given(x=st.floats(0.0, 1.0), y=st.floats(0.0, 1.0), zoom=st.floats(1.0, 4.0))
+def test_crop_scale_and_zoom_keep_a_place_s_ray(
+    lens: Lens, x: float, y: float, zoom: float
+) -> None:
+    """The ray through a pixel is the ray through the pixel that the camera made of it."""
+    whole = replace(camera(), lens=lens)
+    flown = whole.cropped(160, 90, 960, 540).scaled_to(640, 360).zoomed(zoom)
+    corner = np.array([[x, y]]) * (640.0, 360.0)  # of the flown picture, from its very corner
+    middle = np.array([320.0, 180.0])
+    of_crop = ((corner - middle) / zoom + middle) * 1.5  # undo the zoom, then the scaling
+    ray, is_inside = flown.rays_from_pixels(corner - 0.5)
+    same, is_same_inside = whole.rays_from_pixels(of_crop + np.array([[159.5, 89.5]]))
+    assert is_inside.all()
+    assert is_same_inside.all()
+    assert np.allclose(ray, same, atol=1e-9)
+
+
+@given(zoom=st.floats(1.0, 4.0), scale=st.sampled_from([0.25, 0.5, 2.0]))
+def test_a_zoom_may_be_stated_before_the_size_is_known(zoom: float, scale: float) -> None:
+    """Zooming about the middle and scaling commute, so frames of any size fit a stated zoom."""
+    size = int(1280 * scale), int(720 * scale)
+    early, late = camera().zoomed(zoom).scaled_to(*size), camera().scaled_to(*size).zoomed(zoom)
+    assert early.cx_px == pytest.approx(late.cx_px)
+    assert early.cy_px == pytest.approx(late.cy_px)
+    assert early.fx_px == pytest.approx(late.fx_px)
+
+
+@pytest.mark.parametrize(
+    "part", [(-1, 0, 10, 10), (0, 0, 1281, 720), (1, 0, 1280, 720), (0, 0, 0, 0), (0, 719, 9, 2)]
+)
+def test_a_crop_beyond_the_picture_is_refused(part: tuple[int, int, int, int]) -> None:
+    """A part of a picture lies in it."""
+    with pytest.raises(CalibrationError, match=r"crop_px = .* is not within the calibrated"):
+        camera().cropped(*part)
+
+
+@pytest.mark.parametrize("factor", [0.99, 0.0, -2.0, float("nan"), float("inf")])
+def test_a_zoom_that_shows_more_than_the_picture_is_refused(factor: float) -> None:
+    """Enlarging the middle is a factor of one or more."""
+    with pytest.raises(CalibrationError, match="digital zoom"):
+        camera().zoomed(factor)
+
+
+def test_what_is_flown_of_the_picture_is_stated_once(tmp_path: Path) -> None:
+    """A calibration's crop and zoom hold; the config's hold where the file has none; never both."""
+    path = tmp_path / "camera.toml"
+    path.write_text(CAMERA_TOML)
+    by_config = read_intrinsics(path, crop_px=(0, 0, 640, 360), zoom=2.0)
+    path.write_text(CAMERA_TOML + "[flown]\ncrop_px = [0, 0, 640, 360]\nzoom = 2.0\n")
+    assert read_intrinsics(path) == by_config
+    assert (by_config.width_px, by_config.fx_px) == (640, 1800.0)
+    with pytest.raises(CalibrationError, match="keep it in one place"):
+        read_intrinsics(path, zoom=1.5)
+
+
+def test_the_config_s_crop_reaches_the_intrinsics(tmp_path: Path) -> None:
+    """`crop_px` and `zoom` of [[camera]] are taken from the calibrated picture."""
+    path = tmp_path / "camera.toml"
+    path.write_text(CAMERA_TOML)
+    keys = {"id": "main", "source": "x.mp4", "model": "m", "calibration": path, "mount": "m.toml"}
+    config = CameraConfig.model_validate({**keys, "crop_px": [160, 0, 960, 720], "zoom": 1.25})
+    assert flown_intrinsics(config) == read_intrinsics(path).cropped(160, 0, 960, 720).zoomed(1.25)
+
+
+def test_how_frames_relate_to_the_calibration_is_said() -> None:
+    """The same size, or the same picture so many times as large."""
+    assert pinhole().fit_to(1280, 720) == "is for this very size, 1280×720"
+    assert "0.5 times as large" in pinhole().fit_to(640, 360)
 
 
 def test_a_calibration_is_read_as_written(tmp_path: Path) -> None:
@@ -102,7 +146,17 @@ def test_a_calibration_is_read_as_written(tmp_path: Path) -> None:
         ("fx_px = 900.0", "fxx_px = 900.0", "did you mean `fx_px`?"),
         ("fx_px = 900.0\n", "", "fx_px: is missing"),
         ("fx_px = 900.0", "fx_px = nan", "fx_px = nan"),
-        ("[-0.1, 0.01, 0.0, 0.0, 0.0]", "[-0.1, 0.01]", "distortion.2: is missing"),
+        (
+            "[-0.1, 0.01, 0.0, 0.0, 0.0]",
+            "[-0.1, 0.01]",
+            ":10: distortion: 2 coefficients; the brown model has 5",
+        ),
+        ('"brown"', '"rational"', "the rational model has 8: k1 k2 p1 p2 k3 k4 k5 k6"),
+        ('"brown"', '"fisheye"', "the fisheye model has 4: k1 k2 k3 k4"),
+        ("[-0.1, 0.01, 0.0, 0.0, 0.0]", "[-0.9, 0.0, 0.0, 0.0, 0.0]", "folds inside the picture"),
+        ('source = "test"', "[flown]\nzoom = 0.5", ":13: flown.zoom = 0.5"),
+        ('source = "test"', "[flown]\ncrop_px = [0, 0, 1, 2, 3]", "flown.crop_px"),
+        ('source = "test"', "[flown]\ncrop_px = [700, 0, 700, 720]", "not within the calibrated"),
         ('"brown"', '"magic"', "model = 'magic'"),
         ("cx_px = 639.5", "cx_px = 6395.0", "outside the 1280×720 picture"),
         ("fy_px", "fy_px =", "not TOML"),

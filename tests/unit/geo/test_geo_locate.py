@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from edge.config import AccuracyConfig, GroundConfig, RuleConfig
 from edge.errors import CalibrationError
+from edge.geo.camera import Intrinsics
 from edge.geo.lens import BrownLens
+from edge.geo.lens_fisheye import FisheyeLens
 from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import MountKind
 from edge.geo.place import places_of_labels, upper_parts
@@ -307,6 +309,44 @@ def test_a_ground_source_that_is_silent_is_no_terrain() -> None:
     ground = GroundConfig(source="rangefinder")
     locator = Locator(pinhole(), mount(MountKind.FIXED), PLANE, ground=ground)
     assert reason(locator, box("car", (639.5, 359.5)), pose()) is NoGeotag.NO_TERRAIN
+
+
+def test_a_frame_of_another_aspect_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A flight says in words why a size is refused, and not with every frame."""
+    odd = Frame(np.zeros((480, 640, 3), np.uint8), MonoNs(0), "test", 0)
+    locator = Locator(pinhole(), mount(MountKind.FIXED), PLANE)
+    for _ in range(3):
+        locator.locate([box("car", (100.0, 100.0))], odd, pose())
+    (record,) = caplog.records
+    assert "frames are 640×480: another aspect means a crop" in record.getMessage()
+
+
+def test_a_fisheye_that_looks_ahead_sees_what_is_right_below() -> None:
+    """At 90 degrees off the axis a ray has no z = 1, and yet a place; above the middle is sky."""
+    focal_px = 380.0
+    lens = Intrinsics("fish", 1280, 1280, focal_px, focal_px, 639.5, 639.5, FisheyeLens())
+    ahead = mount(MountKind.FIXED, body_from_camera_deg=(0.0, 0.0, 0.0))
+    locator = Locator(lens, ahead, PLANE)
+    square = Frame(np.zeros((1280, 1280, 3), np.uint8), MonoNs(0), "fish", 0)
+    below = 639.5 + focal_px * math.pi / 2.0
+    boxes = [box("car", (639.5, below)), box("car", (639.5, 600.0))]
+    down, sky = locator.locate(boxes, square, pose())
+    assert isinstance(down, Sighting)
+    assert math.hypot(down.east_m, down.north_m) < 1e-6
+    assert down.depression_deg == pytest.approx(90.0, abs=1e-3)
+    assert isinstance(sky, Unlocated)
+    assert sky.reason is NoGeotag.RAY_ABOVE_HORIZON
+    corners = locator.footprint((1280, 1280), pose())
+    assert not isinstance(corners, NoGeotag)
+
+
+def test_a_stated_crop_is_flown() -> None:
+    """Of a 16:9 calibration the middle 4:3 is flown: its middle is where the whole one's is."""
+    odd = Frame(np.zeros((480, 640, 3), np.uint8), MonoNs(0), "test", 0)
+    locator = Locator(pinhole().cropped(160, 0, 960, 720), mount(MountKind.FIXED), PLANE)
+    (located,) = locator.locate([box("car", (319.5, 239.5))], odd, pose())
+    assert isinstance(located, Sighting)
+    assert (located.east_m, located.north_m) == pytest.approx((0.0, 0.0), abs=1e-6)
 
 
 def test_a_frame_of_another_aspect_has_no_places() -> None:
