@@ -25,7 +25,8 @@ from edge.geo.camera import Intrinsics
 from edge.geo.ground import Ground, LevelSurface, Surface
 from edge.geo.mount import MOUNT_FROM_CAMERA
 from edge.geo.rotations import matrix_from_euler
-from edge.geo.terrain import MAX_SLANT_M, TerrainSurface, TerrainTile
+from edge.geo.terrain import TerrainTile
+from edge.geo.terrain_surface import MAX_SLANT_M, TerrainSurface
 from edge.geo.view import PIXEL_STEPS_UV, Slopes, View
 from edge.records import FloatArray, GroundSource, NoGeotag
 
@@ -177,11 +178,10 @@ def _place(
     pixels: Sequence[Pixel], posed: PosedPicture, camera: Intrinsics, ground: TerrainTile | float
 ) -> list[PlacedPixel]:
     """Place the pixels of one picture."""
-    clearance_m, surface = _surface(posed, ground)
-    if not clearance_m > 0.0:  # NaN: over a void
-        known = NoGeotag.NO_TERRAIN if math.isnan(clearance_m) else NoGeotag.BELOW_GROUND
-        return [PlacedPixel(pixel, reason=known) for pixel in pixels]
-    view = _view(posed, camera, surface, clearance_m)
+    beneath = _ground(posed, ground)
+    if beneath.agl_m <= 0.0:  # over a void it is NaN: what the rays meet may still be known
+        return [PlacedPixel(pixel, reason=NoGeotag.BELOW_GROUND) for pixel in pixels]
+    view = _view(posed, camera, beneath)
     uv = np.array([(pixel.u_px, pixel.v_px) for pixel in pixels])
     around = np.concatenate([uv[None], uv + PIXEL_STEPS_UV[:, None]])  # (5, N, 2)
     rays, in_lens = camera.rays_from_pixels(around.reshape(-1, 2))
@@ -190,7 +190,7 @@ def _place(
     heights_m = np.zeros(len(pixels))
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         north_east_m, slant_m = view.cut(view.origins(heights_m), directions[0])
-        slopes = view.slopes(directions[0], directions[1:], heights_m)
+        slopes = view.slopes(directions[0], directions[1:], heights_m, slant_m)
     covariances = _covariances(slopes, posed, camera)
     down_m = slant_m * directions[0, :, 2]
     places = pymap3d.ned2geodetic(
@@ -225,23 +225,26 @@ def _covariances(slopes: Slopes, posed: PosedPicture, camera: Intrinsics) -> Flo
     return covariances
 
 
-def _surface(posed: PosedPicture, ground: TerrainTile | float) -> tuple[float, Surface]:
-    """Return how high the camera is above the ground below it, and the ground."""
+def _ground(posed: PosedPicture, ground: TerrainTile | float) -> Ground:
+    """Return the ground as the camera of a picture has it below it."""
+    surface: Surface
     if isinstance(ground, TerrainTile):
         surface = TerrainSurface(ground, posed.lat_deg, posed.lon_deg, posed.height_m)
-        return surface.clearance_m(), surface
-    return posed.height_m - ground, LevelSurface(posed.height_m - ground)
+        agl_m = surface.clearance_m()
+    else:
+        agl_m = posed.height_m - ground
+        surface = LevelSurface(agl_m)
+    sigma_m = posed.sigmas.position_m[2]
+    return Ground(agl_m, posed.height_m - agl_m, GroundSource.TERRAIN_TILE, sigma_m, surface)
 
 
-def _view(posed: PosedPicture, camera: Intrinsics, surface: Surface, agl_m: float) -> View:
-    source = GroundSource.TERRAIN_TILE
+def _view(posed: PosedPicture, camera: Intrinsics, ground: Ground) -> View:
     return View(
         intrinsics=camera,
         ned_from_camera=posed.ned_from_camera(),
         ned_from_body=np.eye(3),
         camera_ned_m=np.zeros(3),
-        ground=Ground(agl_m, posed.height_m - agl_m, source, posed.sigmas.position_m[2]),
-        surface=surface,
+        ground=ground,
         vehicle_enu_m=np.zeros(2),
         enu_from_ne=_EAST_NORTH_FROM_NORTH_EAST,
     )
@@ -258,7 +261,9 @@ def _reason(
 ) -> NoGeotag | None:
     if not is_inside:
         return NoGeotag.OUTSIDE_LENS
-    if math.isnan(slant_m):
-        is_level = isinstance(ground, float) or not direction[2] > 0.0
+    if not math.isfinite(slant_m) and not direction[2] > 0.0:
+        return NoGeotag.RAY_ABOVE_HORIZON
+    if math.isnan(slant_m):  # a level ground ends where it falls away from the ray
+        is_level = isinstance(ground, float)
         return NoGeotag.RAY_ABOVE_HORIZON if is_level else NoGeotag.NO_TERRAIN
     return NoGeotag.TOO_FAR if slant_m > MAX_SLANT_M else None

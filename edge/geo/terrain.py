@@ -1,8 +1,8 @@
-"""Terrain tiles: the ground's heights on a grid, and where a ray first meets them.
+"""Terrain tiles: the ground's heights on a grid of latitudes and longitudes, and their files.
 
 A tile names its vertical datum, and nothing here ever leaves it: heights of one datum go in,
 heights of the same one come out.  Flight reads tiles with numpy alone; `terrain_import.py` makes
-them on the ground.
+them on the ground, and `terrain_surface.py` cuts rays with them.
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ import math
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import TerrainError
-from edge.geo.ground import EARTH_RADIUS_M
 from edge.records import FloatArray
 
 FORMAT = 1
 SUFFIX = ".npz"
+# What an autopilot's height above mean sea level may be compared with, to a metre or so.
+SEA_LEVEL_DATUMS = frozenset({"egm84", "egm96", "egm2008", "china1985", "navd88", "evrs", "msl"})
 VOID_CM = np.iinfo(np.int32).min
-MAX_SLANT_M = 5_000.0
-# The march looks at the ground twice a cell; a crossing is then narrowed three times by this.
-STEPS_PER_CELL = 2.0
-MAX_STEPS = 4_096
-NARROWINGS, PARTS = 3, 8
 # What numpy and zipfile raise on bytes that are no tile, or no longer.
 _BROKEN = (
     OSError,
@@ -73,24 +71,89 @@ class TerrainTile:
             lat_deg: Any shape.
             lon_deg: The same shape.
         """
+        return self.at_nodes(self.row(np.asarray(lat_deg)), self.col(np.asarray(lon_deg)))
+
+    def at_nodes(self, row: FloatArray, col: FloatArray) -> FloatArray:
+        """Return heights as `height_m` does, by rows and columns with fractions."""
+        cell = self.cells(row, col)
+        down, right = row - cell.top, col - cell.left
+        height_m: FloatArray = cell.corner + cell.south * down
+        return height_m + (cell.east + cell.twist * down) * right
+
+    def row(self, lat_deg: FloatArray) -> FloatArray:
+        """Return rows south of the first, with fractions."""
+        rows: FloatArray = (self.first_lat_deg - lat_deg) / self.step_lat_deg
+        return rows
+
+    def col(self, lon_deg: FloatArray) -> FloatArray:
+        """Return columns east of the first, with fractions: across the date line, too.
+
+        A place outside is as far outside as on that side of the tile where it is nearer.
+        """
+        middle = (self.heights_m.shape[1] - 1) / 2.0
+        east = self.turned((lon_deg - self.first_lon_deg) / self.step_lon_deg - middle)
+        cols: FloatArray = middle + east
+        return cols
+
+    def turned(self, cols: FloatArray) -> FloatArray:
+        """Return differences of columns the short way round the Earth."""
+        around = 360.0 / self.step_lon_deg
+        short: FloatArray = cols - around * np.round(cols / around)
+        return short
+
+    def cells(self, row: FloatArray, col: FloatArray) -> Cells:
+        """Return the cells that places, by rows and columns of any one shape, lie in."""
         rows, cols = self.heights_m.shape
-        row = (self.first_lat_deg - np.asarray(lat_deg)) / self.step_lat_deg
-        # East of the first column, the date line or none between them.
-        col = (np.asarray(lon_deg) - self.first_lon_deg) % 360.0 / self.step_lon_deg
+        if self._is_ring:
+            turns = np.floor(col / (cols - 1)) * (cols - 1)
+            col = col - turns
+        # NaN is outside.
         inside = (row >= 0) & (row <= rows - 1) & (col >= 0) & (col <= cols - 1)
         top = np.where(inside, np.minimum(row, rows - 2), 0).astype(np.intp)
         left = np.where(inside, np.minimum(col, cols - 2), 0).astype(np.intp)
-        down, right = row - top, col - left
-        nodes = self.heights_m
-        upper = nodes[top, left] * (1 - right) + nodes[top, left + 1] * right
-        lower = nodes[top + 1, left] * (1 - right) + nodes[top + 1, left + 1] * right
-        return np.where(inside, upper * (1 - down) + lower * down, np.nan)
+        nodes, index = self.heights_m.reshape(-1), top * cols + left
+        corner = np.where(inside, nodes[index], np.nan)
+        east, south = nodes[index + 1] - corner, nodes[index + cols] - corner
+        twist = nodes[index + cols + 1] - corner - east - south
+        return Cells(top, left + turns if self._is_ring else left, corner, south, east, twist)
 
+    @property
+    def is_sea_level(self) -> bool:
+        """Say whether heights may be compared with the autopilot's above mean sea level."""
+        return self.datum.casefold() in SEA_LEVEL_DATUMS
+
+    @cached_property
+    def low_high_m(self) -> tuple[float, float]:
+        """The lowest and the highest node."""
+        return float(np.nanmin(self.heights_m)), float(np.nanmax(self.heights_m))
+
+    @cached_property
     def cell_m(self) -> float:
-        """Return the shorter side of a cell on the ground."""
+        """The shorter side of a cell on the ground, in the tile's middle."""
         lat_deg = self.first_lat_deg - self.step_lat_deg * (self.heights_m.shape[0] - 1) / 2
         north_m, east_m = metres_per_degree(lat_deg)
         return min(self.step_lat_deg * north_m, self.step_lon_deg * east_m)
+
+    @cached_property
+    def _is_ring(self) -> bool:
+        """Whether the last column is the first again: the tile goes all around a pole."""
+        return math.isclose((self.heights_m.shape[1] - 1) * self.step_lon_deg, 360.0, rel_tol=1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Bilinear ground between four nodes, of any shape; NaN where a node is void or outside.
+
+    The height is corner + south·down + east·right + twist·down·right, where `down` and `right` are
+    rows and columns from the corner in the north-west.
+    """
+
+    top: NDArray[np.intp]
+    left: FloatArray | NDArray[np.intp]
+    corner: FloatArray
+    south: FloatArray
+    east: FloatArray
+    twist: FloatArray
 
 
 def metres_per_degree(lat_deg: float, height_m: float = 0.0) -> tuple[float, float]:
@@ -100,107 +163,6 @@ def metres_per_degree(lat_deg: float, height_m: float = 0.0) -> tuple[float, flo
     prime_m = SEMI_MAJOR_M / math.sqrt(w2)
     meridian_m = prime_m * (1.0 - ECCENTRICITY2) / w2
     return math.radians(meridian_m + height_m), math.radians(prime_m + height_m) * cos
-
-
-@dataclass(frozen=True)
-class TerrainSurface:
-    """A tile as rays from one vehicle see it; a `ground.Surface`.
-
-    Attributes:
-        tile: The heights.
-        lat_deg: Of the vehicle.
-        lon_deg: Likewise.
-        height_m: Of the vehicle, in the tile's datum.
-    """
-
-    tile: TerrainTile
-    lat_deg: float
-    lon_deg: float
-    height_m: float
-
-    def clearance_m(self) -> float:
-        """Return how far the vehicle is above the ground below it; NaN over a void."""
-        return self.height_m - self.ground_m(np.zeros(2))
-
-    def ground_m(self, north_east_m: FloatArray) -> float:
-        """Return the ground's height at a point, metres north and east of the vehicle."""
-        return float(self._heights(np.asarray(north_east_m)[None])[0])
-
-    def slant_m(self, origins_m: FloatArray, directions: FloatArray) -> FloatArray:
-        """Return how far along each ray the ground first lies; see `ground.Surface`.
-
-        NaN where the ray meets none within MAX_SLANT_M, starts below the ground, or before it
-        meets any leaves the tile or passes over a void, no higher than the tile's highest point:
-        what is there might have hidden the rest.
-        """
-        shape = origins_m.shape[:-1]
-        origins, rays = origins_m.reshape(-1, 3), directions.reshape(-1, 3)
-        near, far = self._span(origins, rays)
-        across = np.hypot(rays[:, 0], rays[:, 1]) * (far - near)
-        wanted = np.nanmax(across, initial=0.0) / self.tile.cell_m() * STEPS_PER_CELL
-        n_steps = int(min(max(math.ceil(wanted), 1), MAX_STEPS))
-        near, far = self._bracket(origins, rays, (near, far), n_steps)
-        for _ in range(NARROWINGS):
-            near, far = self._bracket(origins, rays, (near, far), PARTS)
-        above = self._above(origins, rays, np.stack([near, far], axis=1))
-        rise = above[:, 0] - above[:, 1]
-        share = np.divide(above[:, 0], rise, out=np.zeros_like(near), where=rise > 0.0)
-        return np.asarray((near + share * (far - near)).reshape(shape))
-
-    def _span(self, origins: FloatArray, rays: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the stretch of each ray, shape (N,) twice, within which the ground can lie."""
-        low, high = np.nanmin(self.tile.heights_m), np.nanmax(self.tile.heights_m)
-        up = self.height_m - origins[:, 2]
-        down = rays[:, 2]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            to_high, to_low = (up - high) / down, (up - low) / down
-        near = np.where((down > 0.0) & (to_high > 0.0), to_high * 0.999 - 1.0, 0.0)
-        # The Earth falls away below a level ray: a metre at 3.6 km.
-        far = np.where(down > 0.0, to_low * 1.01 + 5.0, MAX_SLANT_M)
-        return np.maximum(near, 0.0), np.clip(far, 0.0, MAX_SLANT_M)
-
-    def _bracket(
-        self,
-        origins: FloatArray,
-        rays: FloatArray,
-        span: tuple[FloatArray, FloatArray],
-        n_steps: int,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the first step of each ray's span that goes below the ground; NaN if none."""
-        near, far = span
-        slants = near[:, None] + (far - near)[:, None] * np.linspace(0.0, 1.0, n_steps + 1)
-        above = self._above(origins, rays, slants)
-        is_below = above <= 0.0
-        first = is_below.argmax(axis=1)
-        is_known = ~np.isnan(above).cumsum(axis=1).astype(bool)  # no void on the way
-        each = np.arange(len(slants))
-        hit = is_below.any(axis=1) & is_known[each, first]
-        # A span that starts on the ground does so by rounding, one that starts below does not.
-        starts = first == 0
-        hit &= ~starts | (above[:, 0] > -1e-6)
-        before = np.maximum(first - 1, 0)
-        return (
-            np.where(hit, slants[each, before], np.nan),
-            np.where(hit, slants[each, np.where(starts, 0, first)], np.nan),
-        )
-
-    def _above(self, origins: FloatArray, rays: FloatArray, slants: FloatArray) -> FloatArray:
-        """Return how high points of rays are over the ground, slants' shape (N, K)."""
-        points = origins[:, None, :] + slants[..., None] * rays[:, None, :]
-        return self._up(points) - self._heights(points[..., :2])
-
-    def _up(self, points_ned_m: FloatArray) -> FloatArray:
-        """Return heights of points in the tile's datum: the Earth curves away from the tangent."""
-        away2 = (points_ned_m[..., :2] ** 2).sum(axis=-1)
-        up: FloatArray = self.height_m - points_ned_m[..., 2] + away2 / (2.0 * EARTH_RADIUS_M)
-        return up
-
-    def _heights(self, north_east_m: FloatArray) -> FloatArray:
-        north_m, east_m = metres_per_degree(self.lat_deg, self.height_m)
-        return self.tile.height_m(
-            self.lat_deg + north_east_m[..., 0] / north_m,
-            self.lon_deg + north_east_m[..., 1] / east_m,
-        )
 
 
 def write_tile(tile: TerrainTile, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pymap3d
 import pytest
 import rasterio
 from affine import Affine
@@ -17,25 +18,20 @@ from rasterio.crs import CRS
 from rasterio.warp import transform as warp_points
 
 from edge.errors import TerrainError
-from edge.geo.terrain import (
-    TerrainSurface,
-    TerrainTile,
-    metres_per_degree,
-    read_tile,
-    write_tile,
-)
+from edge.geo.terrain import TerrainTile, metres_per_degree, read_tile, write_tile
 from edge.geo.terrain_import import Around, datum_of, import_tile
+from edge.geo.terrain_surface import TerrainSurface
 
 LAT, LON = 31.5, 120.3
 CELL_M = 5.0
 HALF = 160  # nodes to each side
 
 
-def tile_of(heights_m: np.ndarray, lon_deg: float = LON) -> TerrainTile:
+def tile_of(heights_m: np.ndarray, lon_deg: float = LON, cell_m: float = CELL_M) -> TerrainTile:
     """Lay heights around the place, row 0 in the north."""
     north_m, east_m = metres_per_degree(LAT)
     rows, cols = heights_m.shape
-    step_lat, step_lon = CELL_M / north_m, CELL_M / east_m
+    step_lat, step_lon = cell_m / north_m, cell_m / east_m
     return TerrainTile(
         heights_m,
         LAT + step_lat * (rows - 1) / 2,
@@ -87,6 +83,33 @@ def test_a_plane_s_heights_come_back_anywhere(
     assert edge or got == pytest.approx(slopes[0] * row + slopes[1] * col, abs=1e-5)
 
 
+def heights_by_hand(tile: TerrainTile, lat_deg: np.ndarray, lon_deg: np.ndarray) -> np.ndarray:
+    """Bilinear heights by weights, in the test's own way; NaN outside."""
+    rows, cols = tile.heights_m.shape
+    row = (tile.first_lat_deg - lat_deg) / tile.step_lat_deg
+    col = (lon_deg - tile.first_lon_deg + 180.0) % 360.0 - 180.0
+    col = np.where(col < -1e-9, col + 360.0, np.maximum(col, 0.0)) / tile.step_lon_deg
+    outside = (row < 0) | (row > rows - 1) | (col > cols - 1)
+    r = np.clip(np.floor(row), 0, rows - 2).astype(int)
+    c = np.clip(np.floor(col), 0, cols - 2).astype(int)
+    total = np.zeros(row.shape)
+    for down in (0, 1):
+        for right in (0, 1):
+            weight = np.abs(1 - down - (row - r)) * np.abs(1 - right - (col - c))
+            total += weight * tile.heights_m[r + down, c + right]
+    return np.where(outside, np.nan, total)
+
+
+def clearances_by_hand(
+    surface: TerrainSurface, direction: np.ndarray, slants_m: np.ndarray
+) -> np.ndarray:
+    """How high points of a ray are over the ground, by pymap3d."""
+    way = slants_m[:, None] * direction
+    at = (surface.lat_deg, surface.lon_deg, surface.height_m)
+    lat, lon, up = pymap3d.ned2geodetic(*way.T, *at)
+    return np.asarray(up - heights_by_hand(surface.tile, np.asarray(lat), np.asarray(lon)))
+
+
 @given(
     bearing_deg=st.floats(0, 360),
     depression_deg=st.floats(15, 90),  # ends within the tile
@@ -100,12 +123,131 @@ def test_a_ray_ends_where_it_first_meets_the_ground(
     surface = TerrainSurface(hills(seed), LAT, LON, height_m)
     direction = ray(bearing_deg, depression_deg)
     slant = float(surface.slant_m(NO_ORIGIN, direction)[0])
-    way = np.linspace(0.0, 1.0, 4000)[:, None] * slant * direction
-    up = height_m - way[:, 2] + (way[:, :2] ** 2).sum(axis=1) / (2 * 6.37e6)
-    north_m, east_m = metres_per_degree(LAT, height_m)
-    ground = surface.tile.height_m(LAT + way[:, 0] / north_m, LON + way[:, 1] / east_m)
-    assert abs(up[-1] - ground[-1]) < 1e-3
-    assert (up[:-1] - ground[:-1]).min() > -1e-3
+    over = clearances_by_hand(surface, direction, np.linspace(0.0, slant, 4000))
+    assert abs(over[-1]) < 1e-3
+    assert over[:-1].min() > -1e-3
+
+
+@given(
+    bearing_deg=st.floats(0, 360),
+    depression_deg=st.floats(-5, 60),
+    seed=st.integers(0, 1000),
+    cell_m=st.floats(0.5, 30.0),
+    spiky=st.floats(0.0, 20.0),
+)
+def test_no_ridge_is_too_thin_to_be_met_first(
+    bearing_deg: float, depression_deg: float, seed: int, cell_m: float, spiky: float
+) -> None:
+    """Over noise, a hundred times finer samples find no point below ground before the hit."""
+    rng = np.random.default_rng(seed)
+    heights = np.where(rng.random((61, 61)) < 0.1, spiky, 0.0) + rng.normal(0, 0.3, (61, 61))
+    rays = ray(bearing_deg, depression_deg)
+    tile = tile_of(heights, cell_m=cell_m)
+    surface = TerrainSurface(tile, LAT + 1e-7, LON + 2e-7, max(2.0, heights[29:32, 29:32].max()))
+    slant = float(surface.slant_m(NO_ORIGIN, rays)[0])
+    edge_m = 31 * cell_m / max(math.cos(math.radians(depression_deg)), 1e-6) * 1.5
+    samples = np.linspace(0.0, edge_m if math.isnan(slant) else min(slant, edge_m), 2500)
+    over = clearances_by_hand(surface, rays, samples)
+    if math.isfinite(slant):
+        assert abs(over[-1]) < 2e-3
+        over = over[:-1]
+    assert np.nanmin(over) > -2e-3
+
+
+@given(
+    lat_deg=st.one_of(st.floats(-90.0, 90.0), st.floats(89.9, 90.0), st.floats(-90.0, -89.9)),
+    lon_deg=st.floats(-180.0, 180.0),
+    bearing_deg=st.floats(0, 360),
+    depression_deg=st.floats(20, 90),
+)
+def test_where_on_earth_it_is_does_not_matter_to_a_ray(
+    lat_deg: float, lon_deg: float, bearing_deg: float, depression_deg: float
+) -> None:
+    """At the poles and across the date line hits lie on the ground of tiles as they lie there."""
+    rng = np.random.default_rng(5)
+    near_pole = abs(lat_deg) > 89.5
+    rows = 81
+    step_lat = 5.0 / 111_000.0
+    first = min(90.0, lat_deg + 40 * step_lat) if lat_deg > 0 else lat_deg + 40 * step_lat
+    first = max(first, -90.0 + (rows - 1) * step_lat)
+    cos = max(math.cos(math.radians(lat_deg)), 1e-9)
+    cols = 361 if near_pole else 81
+    step_lon = 1.0 if near_pole else 5.0 / 111_000.0 / cos
+    heights = rng.normal(0, 1.0, (rows, cols))
+    heights[:, -1] = heights[:, 0]
+    heights[0 if lat_deg > 0 else -1] = 0.0 if near_pole else heights[0]
+    start = -180.0 if near_pole else (lon_deg - 40 * step_lon + 180.0) % 360.0 - 180.0
+    tile = TerrainTile(heights, first, start, step_lat, step_lon, "egm96")
+    surface = TerrainSurface(tile, lat_deg, lon_deg, 60.0)
+    direction = ray(bearing_deg, depression_deg)
+    slant = float(surface.slant_m(NO_ORIGIN, direction)[0])
+    over = clearances_by_hand(surface, direction, np.linspace(0.0, slant, 500))
+    assert abs(over[-1]) < (0.3 if near_pole else 0.02)
+    assert near_pole or over[:-1].min() > -0.02
+
+
+@given(cut=st.integers(2, 2 * HALF - 2), bearing_deg=st.floats(0, 360), by_row=st.booleans())
+def test_a_part_of_a_tile_gives_the_same_hit_or_none(
+    cut: int, bearing_deg: float, by_row: bool
+) -> None:
+    """Splitting a tile moves no hit: each half has it where the whole has it, or knows none."""
+    direction = ray(bearing_deg, 35.0)
+    whole = float(TerrainSurface(HILLS, LAT, LON, 120.0).slant_m(NO_ORIGIN, direction)[0])
+    heights = HILLS.heights_m
+    if by_row:
+        halves = (
+            replace(HILLS, heights_m=np.ascontiguousarray(heights[: cut + 1])),
+            replace(
+                HILLS,
+                heights_m=np.ascontiguousarray(heights[cut:]),
+                first_lat_deg=HILLS.first_lat_deg - cut * HILLS.step_lat_deg,
+            ),
+        )
+    else:
+        halves = (
+            replace(HILLS, heights_m=np.ascontiguousarray(heights[:, : cut + 1])),
+            replace(
+                HILLS,
+                heights_m=np.ascontiguousarray(heights[:, cut:]),
+                first_lon_deg=HILLS.first_lon_deg + cut * HILLS.step_lon_deg,
+            ),
+        )
+    found = [
+        float(TerrainSurface(half, LAT, LON, 120.0).slant_m(NO_ORIGIN, direction)[0])
+        for half in halves
+    ]
+    known = [slant for slant in found if not math.isnan(slant)]
+    assert known or abs(cut - HALF) < 40  # a ray that passes the cut is known by neither
+    for slant in known:
+        assert slant == pytest.approx(whole, abs=1e-3)
+
+
+def test_many_rays_at_once_are_as_each_alone() -> None:
+    """A batch of rays, some of which end nowhere, changes none of them."""
+    rng = np.random.default_rng(8)
+    rays = np.concatenate(
+        [ray(*at) for at in zip(rng.uniform(0, 360, 60), rng.uniform(-20, 90, 60), strict=True)]
+    )
+    surface = TerrainSurface(HILLS, LAT, LON, 90.0)
+    together = surface.slant_m(np.zeros((60, 3)), rays)
+    alone = [float(surface.slant_m(NO_ORIGIN, one[None])[0]) for one in rays]
+    assert together == pytest.approx(np.array(alone), nan_ok=True, abs=1e-7)
+
+
+def test_no_ground_within_reach_is_not_no_ground() -> None:
+    """A ray over known ground that meets none so near is infinite, not unknown."""
+    surface = TerrainSurface(HILLS, LAT, LON, 120.0, reach_m=100.0)
+    assert surface.slant_m(NO_ORIGIN, ray(0, 30))[0] == math.inf
+    assert np.isfinite(surface.slant_m(NO_ORIGIN, ray(0, 85))[0])
+
+
+@given(slopes=st.tuples(st.floats(-0.6, 0.6), st.floats(-0.6, 0.6)))
+def test_a_plane_has_its_slope_everywhere(slopes: tuple[float, float]) -> None:
+    """Gradients are metres up per metre north and east."""
+    north, east = np.mgrid[HALF : -HALF - 1 : -1, -HALF : HALF + 1] * CELL_M
+    surface = TerrainSurface(tile_of(slopes[0] * north + slopes[1] * east), LAT, LON, 400.0)
+    got = surface.gradients(np.array([[0.0, 0.0], [30.0, -70.0]]))
+    assert got == pytest.approx(np.array([slopes, slopes]), abs=2e-3)
 
 
 def test_a_ridge_hides_what_lies_behind_it() -> None:
