@@ -206,6 +206,8 @@ def _place(
             out.append(PlacedPixel(pixel, reason=reason))
             continue
         lat_deg, lon_deg, ground_m = (float(values[i]) for values in places)
+        if math.isnan(lat_deg):  # pymap3d has no latitude for the Earth's axis
+            lat_deg, lon_deg, ground_m = posed.lat_deg, posed.lon_deg, posed.height_m - down_m[i]
         ellipse = ellipse_from_covariance(covariance2(covariances[i]))
         out.append(PlacedPixel(pixel, lat_deg, lon_deg, ground_m, ce90_m(ellipse)))
     return out

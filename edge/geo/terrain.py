@@ -22,8 +22,10 @@ from edge.records import FloatArray
 
 FORMAT = 1
 SUFFIX = ".npz"
+EDGE_SLACK = 1e-6  # of a cell: what rounding puts outside lies on the edge
 # What an autopilot's height above mean sea level may be compared with, to a metre or so.
 SEA_LEVEL_DATUMS = frozenset({"egm84", "egm96", "egm2008", "china1985", "navd88", "evrs", "msl"})
+BLOCK = 8  # nodes to a side, of which only the highest is looked at while a ray is far above
 VOID_CM = np.iinfo(np.int32).min
 # What numpy and zipfile raise on bytes that are no tile, or no longer.
 _BROKEN = (
@@ -107,10 +109,11 @@ class TerrainTile:
         if self._is_ring:
             turns = np.floor(col / (cols - 1)) * (cols - 1)
             col = col - turns
-        # NaN is outside.
-        inside = (row >= 0) & (row <= rows - 1) & (col >= 0) & (col <= cols - 1)
-        top = np.where(inside, np.minimum(row, rows - 2), 0).astype(np.intp)
-        left = np.where(inside, np.minimum(col, cols - 2), 0).astype(np.intp)
+        over = EDGE_SLACK  # NaN is outside
+        inside = (row >= -over) & (row <= rows - 1 + over)
+        inside &= (col >= -over) & (col <= cols - 1 + over)
+        top = np.where(inside, np.clip(row, 0, rows - 2), 0).astype(np.intp)
+        left = np.where(inside, np.clip(col, 0, cols - 2), 0).astype(np.intp)
         nodes, index = self.heights_m.reshape(-1), top * cols + left
         corner = np.where(inside, nodes[index], np.nan)
         east, south = nodes[index + 1] - corner, nodes[index + cols] - corner
@@ -126,6 +129,22 @@ class TerrainTile:
     def low_high_m(self) -> tuple[float, float]:
         """The lowest and the highest node."""
         return float(np.nanmin(self.heights_m)), float(np.nanmax(self.heights_m))
+
+    @cached_property
+    def tops_m(self) -> FloatArray:
+        """Upper bounds of the ground within BLOCK cells of each block of BLOCK × BLOCK nodes.
+
+        What is void may be as high as the tile's highest node, and so may what lies outside.
+        """
+        high = self.low_high_m[1]
+        rows, cols = self.heights_m.shape
+        padding = ((0, -rows % BLOCK), (0, -cols % BLOCK))
+        known = np.where(np.isnan(self.heights_m), high, self.heights_m)
+        padded = np.pad(known, padding, constant_values=high)
+        blocks = padded.reshape(len(padded) // BLOCK, BLOCK, -1, BLOCK).max(axis=(1, 3))
+        around = np.pad(blocks, 1, constant_values=high)
+        wide = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
+        return np.asarray(np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:]))
 
     @cached_property
     def cell_m(self) -> float:

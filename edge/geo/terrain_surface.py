@@ -12,16 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.geo.terrain import ECCENTRICITY2, SEMI_MAJOR_M, TerrainTile
+from edge.geo.terrain import BLOCK, ECCENTRICITY2, SEMI_MAJOR_M, TerrainTile
 from edge.records import FloatArray
 
 MAX_SLANT_M = 5_000.0
 EARTH_RADIUS_M = 6.37e6
 # Cells that a ray is followed through at once; four times as many each time that it is not enough.
-FIRST_CELLS, CELLS_GROWTH, MOST_CELLS = 48, 4, 1_024
+FIRST_CELLS, CELLS_GROWTH, MOST_CELLS = 24, 4, 1_024
 # A straight line on the ground is none in latitude and longitude: so far it may stray.
 STRAY_M = 0.01
 SHORTEST_STRIDE_M = 0.2  # on a pole itself
+# Where a ray is far above whole blocks of nodes it is not followed from cell to cell.
+MOST_STRIDES = 128
+SKIP_SLACK_M = 0.05  # that a ray sags between two looks
+MOST_LAT_IN_BLOCKS_DEG = 80.0  # nearer to a pole, cells differ too much in size
 # A slope is one over metres, as errors are: what a single cell says of it is mostly roughness.
 SLOPE_REACH_M = 2.0
 _START_SLACK_M = 1e-6  # a ray that starts so little below the ground starts on it
@@ -79,6 +83,9 @@ class TerrainSurface:
         slant = np.where(np.isfinite(rays).all(axis=1), np.inf, np.nan)
         open_ = np.flatnonzero((at <= far) & ~np.isnan(slant))
         level = np.hypot(rays[:, 0], rays[:, 1])
+        if len(open_) and abs(self.lat_deg) < MOST_LAT_IN_BLOCKS_DEG:
+            span = (at[open_], far[open_])
+            at[open_] = self._skipped(origins[open_], rays[open_], span, level[open_])
         n_cells, is_first = FIRST_CELLS, True
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             while len(open_):
@@ -103,6 +110,31 @@ class TerrainSurface:
         near = np.where(is_down, to_high * 0.999 - 1.0, np.where(up > high, np.inf, 0.0))
         far = np.where(is_down, to_low, np.where(down < 0.0, to_high + 1.0, np.inf))
         return np.maximum(near, 0.0), np.minimum(far, self.reach_m)
+
+    def _skipped(
+        self,
+        origins: FloatArray,
+        rays: FloatArray,
+        span: tuple[FloatArray, FloatArray],
+        level: FloatArray,
+    ) -> FloatArray:
+        """Return from where on rays have to be followed cell by cell: before, all is far below."""
+        near, far = span
+        stride_m = 0.9 * BLOCK * self.tile.cell_m  # cells differ a little in size
+        n_strides = math.ceil(float(((far - near) * level).max()) / stride_m)
+        n_strides = min(max(n_strides, 1), MOST_STRIDES)
+        strides_m = np.minimum((far - near) / n_strides, stride_m / np.maximum(level, 1e-9))
+        slants = near[:, None] + strides_m[:, None] * np.arange(n_strides + 1.0)
+        rows, cols, ups = self._on_tile(origins[:, None] + slants[..., None] * rays[:, None])
+        blocks, shape = self.tile.tops_m, self.tile.heights_m.shape
+        inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+        down = np.where(inside, rows, 0.0).astype(np.intp) // BLOCK
+        right = np.where(inside, cols, 0.0).astype(np.intp) // BLOCK
+        tops_m = np.where(inside, blocks[down, right], self.tile.low_high_m[1])
+        lower = np.minimum(ups[:, :-1], ups[:, 1:]) - SKIP_SLACK_M
+        is_near = np.concatenate([lower <= tops_m[:, :-1], np.ones((len(near), 1), bool)], axis=1)
+        skipped: FloatArray = slants[np.arange(len(near)), is_near.argmax(axis=1)]
+        return skipped
 
     def _strides_m(self, starts_m: FloatArray, n_cells: int) -> FloatArray:
         """Return how far over the ground rays may count as straight on the tile, shape (N,).
