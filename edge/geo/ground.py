@@ -137,6 +137,12 @@ def height_over_datum_m(pose: Pose, tile: TerrainTile, config: GroundConfig) -> 
     return height_m if math.isfinite(height_m) else None
 
 
+def height_sigma_m(pose: Pose, config: GroundConfig) -> float:
+    """Return one sigma of the vehicle's height over a tile: the tile's own, and that above home."""
+    above_home_m = max(config.above_home_sigma_m, pose.v_acc_m or 0.0)
+    return math.hypot(config.terrain_sigma_m, above_home_m)
+
+
 def _by_tile(known: Known, config: GroundConfig) -> Ground | None:
     """Cut with the tile; None where the vehicle's own height in its datum is not known."""
     pose, tile = known.pose, known.tile
@@ -151,12 +157,11 @@ def _by_tile(known: Known, config: GroundConfig) -> Ground | None:
             return None
         agl_m = pose.above_home_m - config.home_offset_m
     amsl_m = height_m if tile.is_sea_level else pose.amsl_m
-    baro_m = max(config.above_home_sigma_m, pose.v_acc_m or 0.0)
     return Ground(
         agl_m,
         amsl_m - agl_m,
         GroundSource.TERRAIN_TILE,
-        math.hypot(config.terrain_sigma_m, baro_m),
+        height_sigma_m(pose, config),
         surface,
     )
 

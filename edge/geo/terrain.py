@@ -11,7 +11,7 @@ import math
 import zipfile
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ _BROKEN = (
     ValueError,
     KeyError,
     TypeError,
+    AttributeError,
     EOFError,
     RuntimeError,  # encrypted, or a compression that is not there
     MemoryError,
@@ -188,24 +189,51 @@ def write_tile(tile: TerrainTile, path: Path) -> None:
     """Write a tile, heights in whole centimetres; whole or not at all.
 
     Raises:
-        TerrainError: The name does not end in .npz.
+        TerrainError: The name does not end in .npz, or the disk refuses.
     """
     if path.suffix != SUFFIX:
         raise TerrainError(f"{path}: a terrain tile's name ends in {SUFFIX}; give another --out")
     void = np.isnan(tile.heights_m)
     heights_cm = np.where(void, VOID_CM, np.round(np.where(void, 0.0, tile.heights_m) * 100))
     half = path.with_suffix(".part")
-    with half.open("wb") as file:
-        np.savez_compressed(
-            file,
-            format=FORMAT,
-            heights_cm=heights_cm.astype(np.int32),
-            first_node_deg=[tile.first_lat_deg, tile.first_lon_deg],
-            step_deg=[tile.step_lat_deg, tile.step_lon_deg],
-            datum=tile.datum,
-            source=tile.source,
-        )
-    half.replace(path)
+    try:
+        with half.open("wb") as file:
+            np.savez_compressed(
+                file,
+                format=FORMAT,
+                heights_cm=heights_cm.astype(np.int32),
+                first_node_deg=[tile.first_lat_deg, tile.first_lon_deg],
+                step_deg=[tile.step_lat_deg, tile.step_lon_deg],
+                datum=tile.datum,
+                source=tile.source,
+            )
+        half.replace(path)
+    except OSError as error:
+        raise TerrainError(
+            f"{path}: cannot be written ({error.strerror}); give another --out"
+        ) from error
+
+
+def tile_of(path: Path | None) -> TerrainTile | None:
+    """Read the tile that a config names, once as long as the file stays; None: it names none.
+
+    Raises:
+        TerrainError: As `read_tile`.
+    """
+    if path is None:
+        return None
+    try:
+        state = path.stat()
+    except OSError:
+        return read_tile(path)  # says what is wrong
+    return _kept(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, _changed_ns: int, _n_bytes: int) -> TerrainTile:
+    tile = read_tile(path)
+    _ = tile.tops_m  # now, not at the first picture
+    return tile
 
 
 def read_tile(path: Path) -> TerrainTile:
