@@ -115,7 +115,7 @@ class HeightWatch:
     tile: TerrainTile | None
     config: GroundConfig
     doubt: Doubt | None = None  # the worst of the newest look
-    _due_ns: int = 0
+    _due_ns: int = -1
     _told: set[DoubtKind] = field(default_factory=set)
 
     def look(self, pose: Pose) -> None:
