@@ -7,7 +7,7 @@ yaw from true north, pitch from the horizon (−90° looks straight down), roll 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,12 +25,13 @@ from edge.geo.camera import Intrinsics
 from edge.geo.ground import Ground, LevelSurface, Surface
 from edge.geo.mount import MOUNT_FROM_CAMERA
 from edge.geo.rotations import matrix_from_euler
-from edge.geo.terrain import TerrainTile
+from edge.geo.terrain import TerrainTile, metres_per_degree
 from edge.geo.terrain_surface import MAX_SLANT_M, TerrainSurface
 from edge.geo.view import PIXEL_STEPS_UV, Slopes, View
 from edge.records import FloatArray, GroundSource, NoGeotag
 
 _EAST_NORTH_FROM_NORTH_EAST: FloatArray = np.array([[0.0, 1.0], [1.0, 0.0]])
+MOST_LAT_DEG = 85.0  # of what is cut out of a model by a box of degrees
 PIXEL_SIGMA_PX = 0.5  # of a pixel that somebody has pointed at
 _POSE_COLUMNS = Columns(
     text=("image",),
@@ -145,6 +146,21 @@ def place_pixels(
             yield from (PlacedPixel(pixel, reason=NoGeotag.NO_POSE) for pixel in chosen)
         else:
             yield from _place(chosen, posed, camera, ground)
+
+
+def around_of(poses: Iterable[PosedPicture]) -> tuple[float, float, float] | None:
+    """Return latitude, longitude and kilometres around them that all pictures can look at.
+
+    None: there are none, or they lie too near to a pole for such a box.
+    """
+    lats, lons = np.array([(one.lat_deg, one.lon_deg) for one in poses]).reshape(-1, 2).T
+    if not len(lats) or np.abs(lats).max() > MOST_LAT_DEG:
+        return None
+    east = (lons - lons[0] + 180.0) % 360.0 - 180.0  # of the first, the date line or none between
+    lat, lon = (lats.min() + lats.max()) / 2, lons[0] + (east.min() + east.max()) / 2
+    north_m, east_m = metres_per_degree(float(np.abs(lats).min()))
+    apart_m = math.hypot(np.ptp(lats) * north_m, np.ptp(east) * east_m)
+    return float(lat), float((lon + 180.0) % 360.0 - 180.0), (apart_m / 2 + MAX_SLANT_M) / 1e3
 
 
 def _posed(row: Row, accuracy: AccuracyConfig) -> PosedPicture:

@@ -19,6 +19,7 @@ from rasterio.warp import transform as warp_points
 
 from edge.errors import TerrainError
 from edge.geo.terrain import TerrainTile, metres_per_degree, read_tile, write_tile
+from edge.geo.terrain import tile_of as kept_tile
 from edge.geo.terrain_import import Around, datum_of, import_tile
 from edge.geo.terrain_surface import TerrainSurface
 
@@ -463,4 +464,69 @@ def test_a_compound_system_names_its_datum() -> None:
     """EPSG's compound systems say what heights are above; a plain one does not."""
     assert datum_of(CRS.from_string("EPSG:4326+5773").to_wkt()) == "egm96"
     assert datum_of(CRS.from_string("EPSG:4326+3855").to_wkt()) == "egm2008"
+    assert datum_of(CRS.from_string("EPSG:4326+5703").to_wkt()) == "navd88"
     assert datum_of(CRS.from_epsg(4326).to_wkt()) is None
+    horizontal = 'COMPD_CS["EGM96 city grid",PROJCS["1985",ELLIPSOID["a"]],VERT_CS["city zero"]]'
+    assert datum_of(horizontal) is None
+
+
+def test_heights_in_feet_are_refused(tmp_path: Path) -> None:
+    """A model whose heights say that they are in feet is named, with how to make metres."""
+    feet = write_model(tmp_path / "ft.tif", np.ones((6, 10)), "EPSG:4326", DEGREES)
+    with rasterio.open(feet, "r+") as model:
+        model.units = ("ft",)
+    with pytest.raises(TerrainError, match="in ft"):
+        import_tile(feet, "navd88")
+
+
+def test_voids_that_a_model_does_not_name_are_voids_when_it_is_warped(tmp_path: Path) -> None:
+    """-9999 is not mixed with its neighbours into a valley."""
+    heights = np.full((60, 60), 30.0, np.float32)
+    heights[20:24, 20:24] = -9999.0
+    path = tmp_path / "utm.tif"
+    transform = Affine(5.0, 0.0, 240_000.0, 0.0, -5.0, 3_490_000.0)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=60, width=60, count=1, dtype="float32",
+        crs="EPSG:32651", transform=transform,
+    ) as model:  # fmt: skip
+        model.write(heights, 1)
+    tile = import_tile(path, "egm96")
+    assert np.nanmin(tile.heights_m) == pytest.approx(30.0, abs=0.01)
+    assert np.isnan(tile.heights_m).any()
+
+
+def test_heights_with_a_scale_are_scaled(tmp_path: Path) -> None:
+    """Decimetres with an offset become the metres that they stand for."""
+    path = write_model(tmp_path / "dm.tif", np.full((6, 10), 423.0), "EPSG:4326", DEGREES)
+    with rasterio.open(path, "r+") as model:
+        model.scales, model.offsets = (0.1,), (100.0,)
+    assert import_tile(path, "egm96").heights_m == pytest.approx(np.full((6, 10), 142.3))
+
+
+def test_a_part_across_the_date_line_is_cut_out(tmp_path: Path) -> None:
+    """A model from 179.99° on to 180.01° holds -179.995°."""
+    across = Affine(5e-5, 0.0, 179.99, 0.0, -5e-5, LAT)
+    path = write_model(tmp_path / "m.tif", np.ones((400, 400)), "EPSG:4326", across)
+    tile = import_tile(path, "egm96", Around(LAT - 0.01, -179.995, 0.2))
+    assert tile.height_m(np.array(LAT - 0.01), np.array(-179.995)) == 1.0
+
+
+def test_a_tile_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    """A folder that is not there is a named error."""
+    with pytest.raises(TerrainError, match="cannot be written"):
+        write_tile(HILLS, tmp_path / "none" / "a.npz")
+
+
+def test_a_tile_is_read_once_until_its_file_changes(tmp_path: Path) -> None:
+    """Every camera's locator shares one tile; a new import is taken up."""
+    path = tmp_path / "a.npz"
+    write_tile(HILLS, path)
+    first = kept_tile(path)
+    assert kept_tile(path) is first
+    write_tile(replace(HILLS, datum="ellipsoid"), path)
+    again = kept_tile(path)
+    assert again is not None
+    assert again.datum == "ellipsoid"
+    assert kept_tile(None) is None
+    with pytest.raises(TerrainError, match="no such file"):
+        kept_tile(tmp_path / "b.npz")
