@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge.cli.progress import quiet
 from edge.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ def geotag(
     camera: Path = typer.Option(..., help="Calibration, as in calibration/cameras."),
     poses: Path = typer.Option(
         ...,
-        help="CSV: image,lat_deg,lon_deg,height_m,yaw_deg,pitch_deg,roll_deg of the camera; "
-        "lat_sigma_m ... roll_sigma_deg if known.",
+        help="CSV: image, lat_deg, lon_deg, height_m, yaw_deg, pitch_deg, roll_deg of the camera; "
+        "if known, lat_sigma_m, lon_sigma_m, height_sigma_m, yaw_sigma_deg, pitch_sigma_deg, "
+        "roll_sigma_deg.",
     ),
-    pixels: Path = typer.Option(..., help="CSV: image,u_px,v_px; (0, 0) is a pixel's middle."),
-    out: Path = typer.Option(..., help=f"CSV: {','.join(HEADER)}."),
+    pixels: Path = typer.Option(..., help="CSV: image, u_px, v_px; (0, 0) is a pixel's middle."),
+    out: Path = typer.Option(..., help=f"CSV: {', '.join(HEADER)}."),
     terrain: Path | None = typer.Option(
         None, help="Tile or elevation model, heights in the datum of the poses'."
     ),
@@ -40,7 +42,12 @@ def geotag(
         None, help="Or: level ground at this height, m, in the datum of the poses'."
     ),
 ) -> None:
-    """Say where on the ground pixels of pictures lie, and how well that is known."""
+    """Say where on the ground pixels of pictures lie, and how well that is known.
+
+    The camera's own attitude counts: yaw from true north, pitch -90 straight down, roll about the
+    optical axis. Sigmas that a table does not give are a patrol's defaults.
+    """
+    quiet()
     from edge.geo.camera import read_intrinsics
     from edge.geo.survey import place_pixels, read_pixels, read_poses
 

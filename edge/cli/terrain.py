@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge.cli.progress import quiet
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def import_(
     from edge.geo.terrain import write_tile
     from edge.geo.terrain_import import import_tile
 
+    quiet()
     tile = import_tile(model, datum, around_from_text(around, within_km))
     write_tile(tile, out)
     typer.echo(f"{out}: {describe(tile)}")
