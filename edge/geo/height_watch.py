@@ -1,7 +1,8 @@
 """Does the aircraft fly where the terrain tile has it?  Heights that should agree, compared.
 
-A tile in another datum than its name, or a home that is not where the aircraft took off, puts
-every place metres aside and says nothing.  What the autopilot knows besides shows it.
+A home that is not where the aircraft took off, or a barometer that has drifted, puts every place
+metres aside and says nothing; a tile in another datum than its name reports wrong heights.  What
+the autopilot knows besides shows it.
 """
 
 from __future__ import annotations

@@ -139,11 +139,13 @@ class TerrainTile:
         """
         high = self.low_high_m[1]
         rows, cols = self.heights_m.shape
-        padding = ((0, -rows % BLOCK), (0, -cols % BLOCK))
-        known = np.where(np.isnan(self.heights_m), high, self.heights_m)
-        padded = np.pad(known, padding, constant_values=high)
-        blocks = padded.reshape(len(padded) // BLOCK, BLOCK, -1, BLOCK).max(axis=(1, 3))
-        around = np.pad(blocks, 1, constant_values=high)
+        tops = np.empty((-(-rows // BLOCK), -(-cols // BLOCK)))
+        for row, top in enumerate(tops):  # strip by strip: a tile is as large as memory allows
+            strip = self.heights_m[row * BLOCK : (row + 1) * BLOCK]
+            highest = np.where(np.isnan(strip), high, strip).max(axis=0)
+            padded = np.pad(highest, (0, -cols % BLOCK), constant_values=high)
+            top[:] = padded.reshape(-1, BLOCK).max(axis=1)
+        around = np.pad(tops, 1, constant_values=high)
         wide = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
         return np.asarray(np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:]))
 
