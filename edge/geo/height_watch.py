@@ -23,6 +23,7 @@ from edge.records import Pose
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_NS = 1_000_000_000
+HOME_WITHIN_NS = 15_000_000_000
 MOST_SIGMAS = 3.0
 # One sigma each, of what a gap between two heights may hold beside their own errors.
 GNSS_HEIGHT_SIGMA_M = 5.0  # where the receiver does not say
@@ -116,16 +117,21 @@ class HeightWatch:
     tile: TerrainTile | None
     config: GroundConfig
     doubt: Doubt | None = None  # the worst of the newest look
-    _due_ns: int = -1
+    _due_ns: int = 0
+    _first_ns: int | None = None
     _told: set[DoubtKind] = field(default_factory=set)
 
     def look(self, pose: Pose) -> None:
         """Compare the heights of a pose, if it is time again."""
         if self.tile is None or self.config.source not in {"auto", "terrain_tile"}:
             return
-        if 0 <= self._due_ns - pose.mono_ns <= WATCH_EVERY_NS:
+        if 0 < self._due_ns - pose.mono_ns <= WATCH_EVERY_NS:
             return
         self._due_ns = pose.mono_ns + WATCH_EVERY_NS
+        if self._first_ns is None:
+            self._first_ns = pose.mono_ns
+        if pose.home is None and pose.mono_ns - self._first_ns < HOME_WITHIN_NS:
+            return  # it is asked for, and comes
         doubts = list(doubts_of(pose, self.tile, self.config))
         self.doubt = doubts[0] if doubts else None
         for one in doubts:

@@ -374,3 +374,11 @@ def test_a_doubt_is_told_once_and_kept_while_it_lasts(caplog: pytest.LogCaptureF
     idle = HeightWatch(HILLS, GroundConfig(source="home"))
     idle.look(wrong)
     assert idle.doubt is None
+
+
+def test_home_may_come_a_little_late() -> None:
+    """Within the first seconds nobody is told that home is missing; later they are."""
+    watch = HeightWatch(HILLS, TILE)
+    for second in range(20):
+        watch.look(replace(AT, home=None, mono_ns=MonoNs(second * 10**9)))
+        assert (watch.doubt is not None) == (second >= 15)

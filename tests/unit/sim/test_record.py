@@ -123,7 +123,9 @@ def test_the_flight_names_its_ground_as_a_tile(flight: Path) -> None:
     assert recorded.spec.ground.terrain is not None
     tile = read_tile(recorded.path(recorded.spec.ground.terrain))
     heights_m = np.loadtxt(flight / "dem.txt")
-    assert float(np.nanmedian(tile.heights_m)) == pytest.approx(float(np.median(heights_m)), abs=0.5)
+    assert float(np.nanmedian(tile.heights_m)) == pytest.approx(
+        float(np.median(heights_m)), abs=0.5
+    )
     assert tile.low_high_m == pytest.approx((heights_m.min(), heights_m.max()), abs=0.5)
 
 
