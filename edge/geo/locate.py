@@ -21,7 +21,7 @@ from edge.geo.boxes import (
 )
 from edge.geo.budget import budget_of, covariance2
 from edge.geo.camera import Intrinsics
-from edge.geo.extent import Extents, extents_of, limit_height, width_by_slope
+from edge.geo.extent import Extents, corner_heights_m, extents_of, limit_height, width_by_slope
 from edge.geo.footprint import footprint_of
 from edge.geo.mount import Mount
 from edge.geo.place import Anchors, Place, anchors_of, upper_parts
@@ -171,12 +171,16 @@ class Locator:
         chosen = anchors.is_base.astype(int), np.arange(len(detections))  # CENTRE or BOTTOM
         directions = rays[chosen]
         aside = np.where(anchors.is_base[:, None], rays[AROUND_BOTTOM], rays[AROUND_CENTRE])
-        origins = view.origins(heights_m)
-        north_east_m, slant_m = view.cut(origins, directions)
-        down_m = origins[:, 2] + slant_m * directions[:, 2]
+        # The places and the corners in one batch.
+        origins = view.origins(
+            np.concatenate([heights_m[None], corner_heights_m(rays[CORNERS], anchors)])
+        )
+        all_ne_m, all_slant_m = view.cut(origins, np.concatenate([directions[None], rays[CORNERS]]))
+        north_east_m, slant_m = all_ne_m[0], all_slant_m[0]
+        down_m = origins[0, :, 2] + slant_m * directions[:, 2]
         east_north_m = view.enu_from_ned(north_east_m)
         slopes = view.slopes(directions, aside, heights_m, slant_m)
-        max_slant_m = self._rig.accuracy.max_slant_m
+        is_seen = all_slant_m[1:] <= self._rig.accuracy.max_slant_m  # also refuses NaN
         return _Cuts(
             detections=detections,
             boxes=boxes,
@@ -189,7 +193,7 @@ class Locator:
             slopes=slopes,
             is_smooth=slopes.is_finite,
             gsd_m_per_px=slopes.gsd_m_per_px,
-            extents=extents_of(view, rays[CORNERS], anchors, max_slant_m),
+            extents=extents_of(view, all_ne_m[1:], is_seen, anchors),
         )
 
     def _errors(self, cuts: _Cuts, view: View, frame: Frame, pose: Pose) -> _Errors:
