@@ -173,7 +173,6 @@ class TerrainSurface:
         lowest = -f1 / (2.0 * f2)
         dips = (f2 > 0.0) & (lowest > begin) & (lowest < end) & (f1 * f1 >= 4.0 * f0 * f2)
         stops = (end > begin) & ((at_begin <= 0.0) | (at_end <= 0.0) | dips | np.isnan(at_end))
-        stops[:, 0] |= np.isnan(at_end[:, 0])  # a span of no length, too
         each, first = np.arange(len(rays)), stops.argmax(axis=1)
         height, f1, f2 = at_begin[each, first], f1[each, first], f2[each, first]
         below = is_first & (first == 0) & (height < -_START_SLACK_M)

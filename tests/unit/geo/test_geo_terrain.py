@@ -226,6 +226,21 @@ def test_a_part_of_a_tile_gives_the_same_hit_or_none(
         assert slant == pytest.approx(whole, abs=1e-3)
 
 
+@pytest.mark.parametrize("bearing_deg", [0.0, 90.0, 180.0, 270.0, 45.0])
+def test_a_void_on_the_other_side_of_a_line_hides_nothing(bearing_deg: float) -> None:
+    """A ray that starts on a node sees what it looks at, not what lies behind it."""
+    heights = np.zeros((21, 21))
+    back = {0.0: (11, 10), 90.0: (10, 9), 180.0: (9, 10), 270.0: (10, 11), 45.0: (11, 9)}
+    heights[back[bearing_deg]] = np.nan
+    tile = replace(tile_of(heights), first_lat_deg=10.0, step_lat_deg=2**-14, step_lon_deg=2**-14)
+    tile = replace(tile, first_lon_deg=20.0)
+    at = 10.0 - 10 * 2**-14, 20.0 + 10 * 2**-14
+    surface = TerrainSurface(tile, *at, 2.0)
+    # Not exactly along a line, where rounding decides which side counts.
+    slant = surface.slant_m(NO_ORIGIN, ray(bearing_deg + 2.0, 45.0))[0]
+    assert slant == pytest.approx(2.0 * math.sqrt(2.0), rel=1e-3)
+
+
 def test_many_rays_at_once_are_as_each_alone() -> None:
     """A batch of rays, some of which end nowhere, changes none of them."""
     rng = np.random.default_rng(8)
