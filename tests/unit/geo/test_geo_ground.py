@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bench.geo_terrain import noiseless_errors_m
+from edge.bench.geo_terrain import measure_cost, noiseless_errors_m
 from edge.config import AccuracyConfig, GroundConfig
 from edge.geo.height_watch import DoubtKind, HeightWatch, doubts_of
 from edge.geo.locate import Locator, Unlocated
@@ -335,6 +335,11 @@ def test_a_noiseless_flight_over_hills_is_right_to_a_hand() -> None:
     assert len(errors_m) > 300
     assert np.median(errors_m) <= 0.10
     assert errors_m.max() <= 0.5
+
+
+def test_the_cost_of_a_place_is_told_in_milliseconds() -> None:
+    """It is a positive number, and none of it is the flight's set-up."""
+    assert 0.0 < measure_cost(rounds=3) < 1e3
 
 
 @pytest.mark.parametrize(
