@@ -70,7 +70,7 @@ class Noiseless(NamedTuple):
 
 
 def hills_up_m(east_m: FloatArray, north_m: FloatArray) -> FloatArray:
-    """Return hills over the origin's height: 53 m from valley to top, slopes of 0.24, at most 0.47."""
+    """Return hills over the origin's height: 53 m high, slopes of 0.24, at most 0.47."""
     up: FloatArray = (
         16.0 * np.sin(east_m / 75.0 + 0.4) * np.cos(north_m / 95.0)
         + 9.0 * np.sin((north_m + 0.6 * east_m) / 48.0)
