@@ -17,15 +17,18 @@ from edge.capture.clock import utc_by_os_clock
 from edge.capture.gimbal import GimbalKind
 from edge.capture.link_probe import AutopilotProbe, probe_autopilot
 from edge.capture.video_probe import probe_camera
-from edge.config import CameraConfig, PatrolConfig
+from edge.config import CameraConfig, GroundConfig, PatrolConfig
 from edge.desk.probe import probe_broker
 from edge.district import rule_book
-from edge.errors import ConfigError, LabelError, ModelError
+from edge.errors import ConfigError, LabelError, ModelError, TerrainError
 from edge.geo.camera import flown_intrinsics
+from edge.geo.height_watch import doubts_of
 from edge.geo.mount import MountKind, read_mount
 from edge.geo.plane import known_origin
+from edge.geo.terrain import tile_of
 from edge.labels import refuse_unknown_labels
 from edge.protocol.signing import read_public_keys
+from edge.records import Pose
 from edge.settings import Settings
 from edge.vision.manifest import read_manifest
 from edge.vision.probe import probe_model
@@ -74,6 +77,7 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     yield from _check_labels(patrol)
     autopilot = probe_autopilot(patrol.autopilot, seconds)
     yield from _check_autopilot(autopilot, patrol)
+    yield from check_terrain(patrol.ground, autopilot.pose)
     for camera in patrol.camera:
         yield from _check_camera(camera, autopilot, seconds)
     yield from _check_broker(patrol)
@@ -192,6 +196,38 @@ def _grade_of_missing(name: str, got_hz: float, ground: str) -> tuple[Grade, str
     if of_ground is not None:
         return Grade.WARN, "; ground.source is auto: the ground is taken from what there is"
     return Grade.WARN, ""
+
+
+def check_terrain(ground: GroundConfig, pose: Pose | None) -> Iterator[Finding]:
+    """Say whether the terrain tile is usable, and whether its heights fit the autopilot's.
+
+    Args:
+        ground: Of the config.
+        pose: Of the aircraft now; None where the autopilot has none.
+    """
+    if ground.terrain is None:
+        return
+    try:
+        tile = tile_of(ground.terrain)
+    except TerrainError as error:
+        yield Finding("terrain", Grade.FAIL, str(error))
+        return
+    if tile is None or ground.source not in {"auto", "terrain_tile"}:
+        told = f"{ground.terrain.name} is not used: ground.source is {ground.source}"
+        yield Finding("terrain", Grade.WARN, told)
+        return
+    compared = "" if tile.is_sea_level else ", not compared with the autopilot's sea level"
+    yield Finding("terrain", Grade.OK, f"{ground.terrain.name}: read, datum {tile.datum}{compared}")
+    if pose is None:
+        told = "its heights were not compared: the autopilot gives no position yet"
+        yield Finding("terrain", Grade.WARN, told)
+        return
+    doubts = list(doubts_of(pose, tile, ground))
+    for doubt in doubts:
+        yield Finding("terrain", Grade.FAIL, str(doubt))
+    if not doubts:
+        told = "its heights and the autopilot's agree as well as their sigmas allow"
+        yield Finding("terrain", Grade.OK, told)
 
 
 def _check_gimbal(camera: CameraConfig, probe: AutopilotProbe) -> Iterator[Finding]:

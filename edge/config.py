@@ -206,8 +206,29 @@ class AccuracyConfig(Table):
 class GroundConfig(Table):
     """Which surface pixels are projected to."""
 
-    source: Literal["auto", "home", "rangefinder", "terrain_report"] = "auto"
+    source: Literal["auto", "terrain_tile", "terrain_report", "rangefinder", "home"] = Field(
+        "auto",
+        description="auto: at each instant the first that is there, in this order: the tile "
+        "`terrain`, where one is named, home is known and both lie on it; TERRAIN_REPORT; the "
+        "rangefinder; level ground at home's height",
+    )
+    terrain: Path | None = Field(
+        None, description="tile that `skywhistle terrain import` wrote, NAME.npz"
+    )
     home_offset_m: float = Field(0.0, description="ground above home, where it is known")
+    terrain_sigma_m: NotNegative = Field(1.0, description="one sigma of the tile's heights")
+    above_home_sigma_m: NotNegative = Field(
+        2.0, description="one sigma of the height above home, with a tile: the barometer's drift"
+    )
+
+    @model_validator(mode="after")
+    def _tile_is_named(self) -> GroundConfig:
+        if self.source == "terrain_tile" and self.terrain is None:
+            raise ValueError(
+                'source "terrain_tile" needs `terrain`, a tile that `skywhistle terrain import` '
+                "wrote"
+            )
+        return self
 
 
 class ZoneConfig(Table):

@@ -11,6 +11,7 @@ from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.place import places_of_labels
 from edge.geo.plane import LocalPlane, keep_origin, known_origin, load_or_create_origin
+from edge.geo.terrain import tile_of
 from edge.labels import refuse_unknown_labels
 from edge.patrol import snapshot
 from edge.patrol.codes import read_event_codes
@@ -133,6 +134,7 @@ def read_inputs(patrol: PatrolConfig) -> dict[str, ModelManifest]:
     Raises:
         ConfigError: A calibration, mount, zone, grid or code file, or the kept origin, is not
             usable.
+        TerrainError: The terrain tile is not.
         LabelError: A rule is on a label that no camera's model has.
         ModelManifestError: A model's folder has no manifest, or it says what cannot be.
     """
@@ -141,6 +143,7 @@ def read_inputs(patrol: PatrolConfig) -> dict[str, ModelManifest]:
         read_mount(camera.mount)
     rule_book(patrol, None)  # reads zones, grid and codes
     known_origin(patrol.state_dir, patrol.district)
+    tile_of(patrol.ground.terrain)
     manifests = {camera.id: read_manifest(camera.model) for camera in patrol.camera}
     refuse_unknown_labels(patrol, (one.labels for one in manifests.values()))
     return manifests
@@ -184,5 +187,6 @@ def _locator(camera: CameraConfig, patrol: PatrolConfig, plane: LocalPlane) -> L
         plane,
         accuracy=patrol.accuracy,
         ground=patrol.ground,
+        terrain=tile_of(patrol.ground.terrain),
         places=places_of_labels(patrol.rule),
     )

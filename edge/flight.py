@@ -207,6 +207,9 @@ class Watch:
                 return f"camera {source.camera_id} {state.value}"
         if not self.link.health().connected:
             return "no autopilot"
+        heights = self.stages.heights
+        if heights is not None and heights.doubt is not None:
+            return f"terrain {heights.doubt.kind.value}"
         health = self.stages.health
         is_new, self._lost_told = health.lost_events > self._lost_told, health.lost_events
         return health.last_error if is_new else ""  # what went wrong an hour ago is in the log

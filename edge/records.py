@@ -104,6 +104,19 @@ class NoPose(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Home:
+    """Where the autopilot counts heights from, as HOME_POSITION says."""
+
+    lat_deg: float
+    lon_deg: float
+    amsl_m: float
+
+    def __post_init__(self) -> None:
+        if not (abs(self.lat_deg) <= 90.0 and abs(self.lon_deg) <= 180.0):
+            raise ValueError(f"no such place: {self.lat_deg}, {self.lon_deg}")
+
+
+@dataclass(frozen=True, slots=True)
 class Pose:
     """Where the vehicle was and how it was turned, at one instant, as the autopilot saw it."""
 
@@ -122,6 +135,7 @@ class Pose:
     reach_s: float = 0.0  # from the instant to the nearest sample used
     sync_sigma_s: float = 0.0  # one sigma of boot clock against mono_ns
     rates_body_radps: tuple[float, float, float] | None = None  # ATTITUDE's; None: not given
+    home: Home | None = None  # None: not told yet
 
     def __post_init__(self) -> None:
         if not -90.0 <= self.lat_deg <= 90.0:

@@ -233,9 +233,12 @@ def replay_settings(
 
 
 def _ground_of(flight: RecordedFlight, patrol: PatrolConfig) -> GroundConfig:
-    """Add the flight's own offset between home and the ground to the config's."""
-    offset_m = patrol.ground.home_offset_m + flight.spec.ground.home_offset_m
-    return patrol.ground.model_copy(update={"home_offset_m": offset_m})
+    """Add the flight's own offset between home and the ground, and take the tile beside it."""
+    ground = flight.spec.ground
+    known: dict[str, object] = {"home_offset_m": patrol.ground.home_offset_m + ground.home_offset_m}
+    if ground.terrain is not None:
+        known["terrain"] = flight.path(ground.terrain)
+    return patrol.ground.model_copy(update=known)
 
 
 def _district_of(flight: RecordedFlight, patrol: PatrolConfig) -> DistrictConfig:

@@ -19,7 +19,9 @@ from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import flown_intrinsics
+from edge.geo.height_watch import HeightWatch
 from edge.geo.locate import Unlocated
+from edge.geo.terrain import tile_of
 from edge.health import Health
 from edge.labels import refuse_unknown_labels
 from edge.patrol.snapshot import UNKNOWN_TIME
@@ -85,6 +87,7 @@ class Stages:
     log: FlightLog | None = None
     fatal: tuple[type[Exception], ...] = ()  # what ends a replay; nothing ends a flight
     health: Health = field(default_factory=Health)
+    heights: HeightWatch | None = None
     _district: District | None = None
     _saved_ns: int = 0
     _pictured: dict[bytes, bytes] = field(default_factory=dict)  # incident → hash of its picture
@@ -126,6 +129,8 @@ class Stages:
     def district(self, pose: Pose) -> District:
         """Return the district; the first pose ever may have to say where its origin is."""
         self._agl_m = pose.above_home_m if pose.terrain_agl_m is None else pose.terrain_agl_m
+        if self.heights is not None:
+            self.heights.look(pose)
         if self._district is None:
             utc = self.poses.utc(pose.mono_ns)
             self._district = open_district(self.settings, pose, utc, self._new_incident_id)
@@ -365,6 +370,7 @@ def build_stages(
         now=now,
         on_stored=on_stored,
         log=flight_log,
+        heights=HeightWatch(tile_of(patrol.ground.terrain), patrol.ground),
     )
 
 

@@ -9,6 +9,7 @@ permitted.geojson the register of what stands with leave: sheds, and buildings t
 poses.csv         each frame's true camera: place, height, pitch below the horizon, heading
 boxes.json        each frame's boxes in COCO form, with how much of each can be seen
 dem.txt           the ground's true heights
+dem.npz           the same as a terrain tile
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from sim.truth import FrameBox, frame_boxes
 from sim.truth_files import TruthLog
 from sim.vehicle.mount import MountKind
 from sim.vehicle.vehicle import BOOT_BEFORE_START_S, COMPONENT_ID, SYSTEM_ID, Vehicle
-from sim.world.dem import write_dem
+from sim.world.dem import write_dem, write_tile
 from sim.world.district import District
 from sim.world.layout import HALF_M
 from sim.world.terrain import FLAT, Terrain
@@ -143,6 +144,9 @@ rule = "frame_times"
 
 [district]
 permitted = "permitted.geojson"
+
+[ground]
+terrain = "dem.npz"
 
 [truth]
 file = "truth.geojson"
@@ -290,6 +294,7 @@ def record(
     write_log(out_dir / "telemetry.tlog", vehicle, faults.only(MAVLINK_KINDS), seed)
     truth.write(out_dir)
     write_dem(district, scenario.place(), out_dir / "dem.txt")
+    write_tile(district, scenario.place(), out_dir / "dem.npz")
     _write_tables(scenario, seed, out_dir, faults)
     return truth.counts() | {"frames": frames}
 

@@ -128,6 +128,10 @@ def _telemetry() -> bytes:
             ))  # fmt: skip
         if n % 20 == 0:
             put(t_s, mavlink2.MAVLink_heartbeat_message(2, 3, 217, 3, 4, 3))
+            put(t_s, mavlink2.MAVLink_home_position_message(
+                round(HOME_LAT_DEG * 1e7), round(HOME_LON_DEG * 1e7), round(HOME_AMSL_M * 1e3),
+                0.0, 0.0, 0.0, [1.0, 0.0, 0.0, 0.0], 0.0, 0.0, 0.0,
+            ))  # fmt: skip
             unix_us = START_US + round(t_s * 1e6)
             put(t_s, mavlink2.MAVLink_system_time_message(unix_us, boot_ms))
             put(t_s, mavlink2.MAVLink_gps_raw_int_message(

@@ -19,6 +19,7 @@ from edge.capture.gimbal import (
 from edge.capture.pose_buffer import Fix, Turn, is_finite
 from edge.capture.pose_buffer_math import normalised
 from edge.capture.telemetry_state import Gnss, TelemetryState
+from edge.records import Home
 
 Reader: TypeAlias = Callable[[TelemetryState, Any, int], None]
 
@@ -150,6 +151,13 @@ def mount_status(state: TelemetryState, msg: Any, received_mono_ns: int) -> None
         state.compare_gimbal(received_mono_ns)
 
 
+def home_position(state: TelemetryState, msg: Any, _received_mono_ns: int) -> None:
+    """Keep where heights above home are counted from; (0, 0) is no home."""
+    home = Home(msg.latitude * 1e-7, msg.longitude * 1e-7, msg.altitude * 1e-3)
+    if home.lat_deg != 0.0 or home.lon_deg != 0.0:
+        state.home = home
+
+
 def autopilot_version(state: TelemetryState, msg: Any, _received_mono_ns: int) -> None:
     """Remember the firmware's number."""
     state.firmware_version = int(msg.flight_sw_version)
@@ -178,7 +186,7 @@ _IGNORED = """
     GIMBAL_MANAGER_STATUS GIMBAL_REPORT GLOBAL_POSITION_INT_COV GLOBAL_VISION_POSITION_ESTIMATE
     GPS2_RAW GPS2_RTK GPS_GLOBAL_ORIGIN GPS_INJECT_DATA GPS_INPUT GPS_RTCM_DATA GPS_RTK
     GPS_STATUS HIGHRES_IMU HIGH_LATENCY HIGH_LATENCY2 HIL_ACTUATOR_CONTROLS HIL_CONTROLS
-    HOME_POSITION HWSTATUS HYGROMETER_SENSOR LANDING_TARGET LIMITS_STATUS LOCAL_POSITION_NED
+    HWSTATUS HYGROMETER_SENSOR LANDING_TARGET LIMITS_STATUS LOCAL_POSITION_NED
     LOCAL_POSITION_NED_COV LOCAL_POSITION_NED_SYSTEM_GLOBAL_OFFSET LOGGING_DATA LOG_DATA
     LOG_ENTRY MAG_CAL_PROGRESS MAG_CAL_REPORT MANUAL_CONTROL MCU_STATUS MEMINFO MEMORY_VECT
     MESSAGE_INTERVAL MISSION_ACK MISSION_COUNT MISSION_CURRENT MISSION_ITEM MISSION_ITEM_INT
@@ -216,6 +224,7 @@ DISPATCH: dict[str, Reader] = {
     "GIMBAL_DEVICE_ATTITUDE_STATUS": gimbal_attitude,
     "MOUNT_STATUS": mount_status,
     "AUTOPILOT_VERSION": autopilot_version,
+    "HOME_POSITION": home_position,
     "CAMERA_INFORMATION": camera_information,
     "VIDEO_STREAM_INFORMATION": video_stream_information,
 }

@@ -14,8 +14,10 @@ from edge.capture.streams import VideoStream
 from edge.capture.telemetry import LinkHealth, Telemetry
 from edge.config import AutopilotConfig
 from edge.errors import TelemetryError
+from edge.records import Pose
 
 _POLL_S = 0.1
+_POSE_BACK_NS = 200_000_000  # between two samples, not beyond the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class AutopilotProbe:
     gimbal: GimbalKind = GimbalKind.NONE
     streams: tuple[VideoStream, ...] = ()
     health: LinkHealth | None = None
+    pose: Pose | None = None  # at the end of listening; None: there is none yet
     error: str | None = None  # what, where, and what to do next
 
     @property
@@ -53,6 +56,7 @@ def probe_autopilot(config: AutopilotConfig, seconds: float) -> AutopilotProbe:
         if _wait_for_heartbeat(link, seconds):
             time.sleep(seconds)
         health = link.health()
+        pose = telemetry.at(time.monotonic_ns() - _POSE_BACK_NS)
         return AutopilotProbe(
             heartbeat=health.connected,
             vehicle_type=_name("MAV_TYPE", health.vehicle_type),
@@ -62,6 +66,7 @@ def probe_autopilot(config: AutopilotConfig, seconds: float) -> AutopilotProbe:
             gimbal=health.gimbal_kind,
             streams=link.video_streams(),
             health=health,
+            pose=pose if isinstance(pose, Pose) else None,
             error=None if health.connected else _why_silent(config, health),
         )
     finally:

@@ -81,9 +81,12 @@ class FlightTime(_Table):
 
 
 class FlightGround(_Table):
-    """The ground's height where the log's home is not on it."""
+    """The ground that was flown over, as far as the recording knows it."""
 
-    home_offset_m: float = 0.0
+    home_offset_m: float = Field(0.0, description="ground above home, where home is not on it")
+    terrain: Path | None = Field(
+        None, description="terrain tile, NAME.npz; used as the config says"
+    )
 
 
 class _FileRef(_Table):
@@ -226,7 +229,7 @@ def open_flight(folder: Path) -> RecordedFlight:
 def _check_files(flight: RecordedFlight, path: Path) -> None:
     spec = flight.spec
     named = [spec.telemetry.log, *(ref.file for ref in [spec.truth] if ref)]
-    named += [file for file in [spec.district.permitted] if file is not None]
+    named += [f for f in (spec.district.permitted, spec.ground.terrain) if f is not None]
     for camera in spec.camera:
         named += [camera.calibration, camera.mount]
         named += [file for file in (camera.video, camera.frames) if file is not None]

@@ -166,6 +166,7 @@ class Telemetry:
             reach_s=motion.reach_s,
             sync_sigma_s=state.clock.sigma_s,
             rates_body_radps=motion.turn.rates_body_radps,
+            home=state.home,
         )
 
     def utc(self, mono_ns: int) -> UtcTime:
@@ -243,8 +244,8 @@ class Telemetry:
             state = self._state
             has_streams = state.autopilot == _ARDUPILOT
             rates = asker.due(state.rates, now_mono_ns, has_streams)
-            version = state.version_requests(self._senders.component_id, now_mono_ns)
-            return [*rates, *version, *state.streams.due(now_mono_ns)]
+            told_once = state.requests_once(self._senders.component_id, now_mono_ns)
+            return [*rates, *told_once, *state.streams.due(now_mono_ns)]
 
     def ask_again(self) -> None:
         """Ask cameras for their streams anew: the link came back, or the autopilot did."""

@@ -13,6 +13,7 @@ from edge.capture.pose_buffer import PoseBuffer, turn_between
 from edge.capture.pose_buffer_track import Track
 from edge.capture.rates import RateMeter
 from edge.capture.streams import MessageRequest, StreamCatalogue
+from edge.records import Home
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,8 @@ _MS = 1_000_000
 # both attitudes are there.
 _COMPARE_EVERY_NS = 500 * _MS
 _COMPARE_BACK_NS = 300 * _MS
-_AUTOPILOT_VERSION_ID = 148
-_VERSION_EVERY_NS = 10_000 * _MS
+_AUTOPILOT_VERSION_ID, _HOME_POSITION_ID = 148, 242
+_ONCE_EVERY_NS = 10_000 * _MS
 
 
 class Senders(Protocol):
@@ -70,10 +71,11 @@ class TelemetryState:
         self.vehicle_type: int | None = None
         self.autopilot: int | None = None
         self.firmware_version: int | None = None
+        self.home: Home | None = None  # one that moves under way comes at once, with its heights
         self.euler_boot_ns = -(1 << 62)
         self.has_gimbal_device = False
         self._compared_mono_ns = 0
-        self._version_due_ns = 0
+        self._once_due_ns = 0
 
     def boot_ns(self, boot_ms: int, received_mono_ns: int) -> int | None:
         """Return the autopilot's time of a message; None where it does not fit its clock."""
@@ -103,16 +105,25 @@ class TelemetryState:
         self.streams.start_over()
         self.vouched.clear()
         self.gnss.clear()
+        self.home = None
         self.euler_boot_ns = -(1 << 62)
         if self.gimbal_clock is self.clock:
             self.gimbal.clear()
 
-    def version_requests(self, component_id: int, now_mono_ns: int) -> list[MessageRequest]:
-        """Ask for the firmware's number, now and then, until it is known."""
-        if self.firmware_version is not None or now_mono_ns < self._version_due_ns:
+    def requests_once(self, component_id: int, now_mono_ns: int) -> list[MessageRequest]:
+        """Ask, now and then until they are known, for the firmware's number and for home."""
+        wanted = [
+            message_id
+            for message_id, known in (
+                (_AUTOPILOT_VERSION_ID, self.firmware_version),
+                (_HOME_POSITION_ID, self.home),
+            )
+            if known is None
+        ]
+        if not wanted or now_mono_ns < self._once_due_ns:
             return []
-        self._version_due_ns = now_mono_ns + _VERSION_EVERY_NS
-        return [MessageRequest(component_id, _AUTOPILOT_VERSION_ID)]
+        self._once_due_ns = now_mono_ns + _ONCE_EVERY_NS
+        return [MessageRequest(component_id, message_id) for message_id in wanted]
 
     def compare_gimbal(self, received_mono_ns: int) -> None:
         """Show the gimbal's attitude with the vehicle's to the estimator, now and then."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge.cli.progress import quiet
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def import_(
     from edge.geo.terrain import write_tile
     from edge.geo.terrain_import import import_tile
 
+    quiet()
     tile = import_tile(model, datum, around_from_text(around, within_km))
     write_tile(tile, out)
     typer.echo(f"{out}: {describe(tile)}")
@@ -77,7 +79,7 @@ def describe(tile: TerrainTile) -> str:
     low, high = float(np.nanmin(tile.heights_m)), float(np.nanmax(tile.heights_m))
     voids = float(np.isnan(tile.heights_m).mean())
     return (
-        f"{rows} × {cols} heights, {tile.cell_m():.1f} m apart; "
+        f"{rows} × {cols} heights, {tile.cell_m:.1f} m apart; "
         f"{south:.5f} to {tile.first_lat_deg:.5f} N, {tile.first_lon_deg:.5f} to {east:.5f} E; "
         f"{low:.1f} to {high:.1f} m above {tile.datum}; {voids:.1%} void; from {tile.source}"
     )

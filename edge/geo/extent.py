@@ -49,21 +49,31 @@ def limit_height(view: View, corners: FloatArray, top_m: FloatArray) -> FloatArr
     return height_m
 
 
-def extents_of(view: View, corners: FloatArray, anchors: Anchors, max_slant_m: float) -> Extents:
-    """Put the corners of N boxes on the ground.
+def corner_heights_m(corners: FloatArray, anchors: Anchors) -> FloatArray:
+    """Return how high over the ground the corners' rays are cut, shape (4, N).
 
     Args:
-        view: Of the frame.
-        corners: Shape (4, N, 3), unit, NED, picture order; NaN outside the lens.
+        corners: Shape (4, N, 3), unit, NED, picture order.
         anchors: Which of the things stand on their boxes' bottom edge.
-        max_slant_m: Corners farther away count as unseen.
     """
     down = corners[..., 2]
     is_far = down < down.mean(axis=0)  # the shallower corners look over the top of the thing
-    heights_m = np.where(is_far & ~anchors.is_base, anchors.top_m, 0.0)
-    points, slant_m = view.cut(view.origins(heights_m), corners)
-    is_seen = slant_m <= max_slant_m  # also refuses NaN
-    outline = view.enu_from_ned(points).transpose(1, 0, 2)  # (N, 4, 2)
+    heights_m: FloatArray = np.where(is_far & ~anchors.is_base, anchors.top_m, 0.0)
+    return heights_m
+
+
+def extents_of(
+    view: View, points_ne_m: FloatArray, is_seen: NDArray[np.bool_], anchors: Anchors
+) -> Extents:
+    """Make outlines of the corners of N boxes on the ground.
+
+    Args:
+        view: Of the frame.
+        points_ne_m: Shape (4, N, 2), north and east, picture order.
+        is_seen: Shape (4, N): a corner met ground that is near enough.
+        anchors: Which of the things stand on their boxes' bottom edge.
+    """
+    outline = view.enu_from_ned(points_ne_m).transpose(1, 0, 2)  # (N, 4, 2)
     width_m = _mean_side(outline, (0, 3), (1, 2))
     depth_m = _mean_side(outline, (0, 1), (3, 2))
     if anchors.is_base.any():

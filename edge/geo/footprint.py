@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from edge.geo.ground import FlatSurface
 from edge.geo.view import View
 from edge.records import FloatArray, NoGeotag
 
@@ -28,8 +29,16 @@ def footprint_of(view: View, max_slant_m: float) -> FloatArray | NoGeotag:
     directions = view.ned_from_rays(rays)
     if not (directions[:, 2] > 0.0).any():
         return NoGeotag.RAY_ABOVE_HORIZON
-    points, slant_m = view.cut(view.origins(np.zeros(4)), directions)
+    origins = view.origins(np.zeros(4))
+    points, slant_m = view.cut(origins, directions)
     height_m = view.ground.agl_m - float(view.camera_ned_m[2])
+    # Where the terrain is not known, the ground that is seen is taken for level.
+    level_m = FlatSurface(view.ground.agl_m).slant_m(origins, directions)
+    is_void = np.isnan(slant_m) & ~np.isnan(level_m)
+    slant_m = np.where(is_void, level_m, slant_m)
+    points = np.where(
+        is_void[:, None], origins[:, :2] + level_m[:, None] * directions[:, :2], points
+    )
     range_m = math.sqrt(max(max_slant_m**2 - height_m**2, 0.0))
     level = directions[:, :2] / np.maximum(np.linalg.norm(directions[:, :2], axis=1), 1e-9)[:, None]
     clipped = view.camera_ned_m[:2] + range_m * level

@@ -22,11 +22,12 @@ from edge.geo.boxes import (
 )
 from edge.geo.budget import budget_of, covariance2
 from edge.geo.camera import Intrinsics
-from edge.geo.extent import Extents, extents_of, limit_height, width_by_slope
+from edge.geo.extent import Extents, corner_heights_m, extents_of, limit_height, width_by_slope
 from edge.geo.footprint import footprint_of
 from edge.geo.mount import Mount
 from edge.geo.place import Anchors, Place, anchors_of, upper_parts
 from edge.geo.plane import LocalPlane
+from edge.geo.terrain import TerrainTile
 from edge.geo.view import Rig, Slopes, View
 from edge.records import Detection, FloatArray, Frame, NoGeotag, Pose, Sighting, Xyxy
 
@@ -51,6 +52,7 @@ class _Cuts:
     directions: FloatArray  # (N, 3), unit, NED, of the anchors
     in_lens: NDArray[np.bool_]  # (N,)
     slant_m: FloatArray  # (N,)
+    ground_amsl_m: FloatArray  # (N,), where the rays meet it
     east_north_m: FloatArray  # (N, 2), in the plane
     slopes: Slopes
     is_smooth: NDArray[np.bool_]  # (N,): the slopes are finite
@@ -74,7 +76,7 @@ class Locator:
     a label that is missing is judged by how it stands and how steeply it is seen.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what is optional goes by name)
         self,
         intrinsics: Intrinsics,
         mount: Mount,
@@ -82,6 +84,7 @@ class Locator:
         *,
         accuracy: AccuracyConfig | None = None,
         ground: GroundConfig | None = None,
+        terrain: TerrainTile | None = None,
         places: Mapping[str, Place] | None = None,
     ) -> None:
         self._rig = Rig(
@@ -90,6 +93,7 @@ class Locator:
             plane=plane,
             ground=ground or GroundConfig(),
             accuracy=accuracy or AccuracyConfig(),
+            terrain=terrain,
         )
         self.places: Mapping[str, Place] = places or {}  # may be exchanged between two frames
         self._scaled = intrinsics  # of the last frame size
@@ -206,10 +210,16 @@ class Locator:
         chosen = anchors.is_base.astype(int), np.arange(len(detections))  # CENTRE or BOTTOM
         directions = rays[chosen]
         aside = np.where(anchors.is_base[:, None], rays[AROUND_BOTTOM], rays[AROUND_CENTRE])
-        north_east_m, slant_m = view.cut(view.origins(heights_m), directions)
+        # The places and the corners in one batch.
+        origins = view.origins(
+            np.concatenate([heights_m[None], corner_heights_m(rays[CORNERS], anchors)])
+        )
+        all_ne_m, all_slant_m = view.cut(origins, np.concatenate([directions[None], rays[CORNERS]]))
+        north_east_m, slant_m = all_ne_m[0], all_slant_m[0]
+        down_m = origins[0, :, 2] + slant_m * directions[:, 2]
         east_north_m = view.enu_from_ned(north_east_m)
-        slopes = view.slopes(directions, aside, heights_m)
-        max_slant_m = self._rig.accuracy.max_slant_m
+        slopes = view.slopes(directions, aside, heights_m, slant_m)
+        is_seen = all_slant_m[1:] <= self._rig.accuracy.max_slant_m  # also refuses NaN
         return _Cuts(
             detections=detections,
             boxes=boxes,
@@ -217,11 +227,12 @@ class Locator:
             directions=directions,
             in_lens=in_lens[chosen] & ~np.isnan(aside[:, :, 0]).any(axis=0),
             slant_m=slant_m,
+            ground_amsl_m=view.ground.ground_amsl_m + view.ground.agl_m - down_m,
             east_north_m=east_north_m,
             slopes=slopes,
             is_smooth=slopes.is_finite,
             gsd_m_per_px=slopes.gsd_m_per_px,
-            extents=extents_of(view, rays[CORNERS], anchors, max_slant_m),
+            extents=extents_of(view, all_ne_m[1:], is_seen, anchors),
         )
 
     def _errors(self, cuts: _Cuts, view: View, frame: Frame, pose: Pose) -> _Errors:
@@ -239,9 +250,9 @@ class Locator:
         """Say why box i has no place, or None where it has one."""
         if not cuts.in_lens[i]:
             return NoGeotag.OUTSIDE_LENS
-        if not cuts.directions[i, 2] > 0.0:
-            return NoGeotag.RAY_ABOVE_HORIZON
         slant_m = float(cuts.slant_m[i])
+        if not cuts.directions[i, 2] > 0.0 and not math.isfinite(slant_m):
+            return NoGeotag.RAY_ABOVE_HORIZON
         if math.isnan(slant_m):
             return NoGeotag.NO_TERRAIN
         if slant_m > self._rig.accuracy.max_slant_m:
@@ -268,7 +279,7 @@ class Locator:
             captured_mono_ns=frame.captured_mono_ns,
             east_m=east_m,
             north_m=north_m,
-            ground_amsl_m=view.ground.ground_amsl_m,
+            ground_amsl_m=float(cuts.ground_amsl_m[i]),
             look_covariance=covariance2(errors.look[i]),
             shared_covariance=covariance2(errors.shared[i]),
             outline_enu_m=outline,

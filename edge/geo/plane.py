@@ -23,7 +23,7 @@ import pymap3d
 
 from edge.config import DistrictConfig
 from edge.errors import ConfigError, SkywhistleError
-from edge.geo.ground import EARTH_RADIUS_M
+from edge.geo.terrain_surface import EARTH_RADIUS_M
 from edge.records import FloatArray
 
 log = logging.getLogger(__name__)

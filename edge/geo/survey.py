@@ -7,7 +7,7 @@ yaw from true north, pitch from the horizon (−90° looks straight down), roll 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,11 +25,13 @@ from edge.geo.camera import Intrinsics
 from edge.geo.ground import Ground, LevelSurface, Surface
 from edge.geo.mount import MOUNT_FROM_CAMERA
 from edge.geo.rotations import matrix_from_euler
-from edge.geo.terrain import MAX_SLANT_M, TerrainSurface, TerrainTile
+from edge.geo.terrain import TerrainTile, metres_per_degree
+from edge.geo.terrain_surface import MAX_SLANT_M, TerrainSurface
 from edge.geo.view import PIXEL_STEPS_UV, Slopes, View
 from edge.records import FloatArray, GroundSource, NoGeotag
 
 _EAST_NORTH_FROM_NORTH_EAST: FloatArray = np.array([[0.0, 1.0], [1.0, 0.0]])
+MOST_LAT_DEG = 85.0  # of what is cut out of a model by a box of degrees
 PIXEL_SIGMA_PX = 0.5  # of a pixel that somebody has pointed at
 _POSE_COLUMNS = Columns(
     text=("image",),
@@ -146,6 +148,21 @@ def place_pixels(
             yield from _place(chosen, posed, camera, ground)
 
 
+def around_of(poses: Iterable[PosedPicture]) -> tuple[float, float, float] | None:
+    """Return latitude, longitude and kilometres around them that all pictures can look at.
+
+    None: there are none, or they lie too near to a pole for such a box.
+    """
+    lats, lons = np.array([(one.lat_deg, one.lon_deg) for one in poses]).reshape(-1, 2).T
+    if not len(lats) or np.abs(lats).max() > MOST_LAT_DEG:
+        return None
+    east = (lons - lons[0] + 180.0) % 360.0 - 180.0  # of the first, the date line or none between
+    lat, lon = (lats.min() + lats.max()) / 2, lons[0] + (east.min() + east.max()) / 2
+    north_m, east_m = metres_per_degree(float(np.abs(lats).min()))
+    apart_m = math.hypot(np.ptp(lats) * north_m, np.ptp(east) * east_m)
+    return float(lat), float((lon + 180.0) % 360.0 - 180.0), (apart_m / 2 + MAX_SLANT_M) / 1e3
+
+
 def _posed(row: Row, accuracy: AccuracyConfig) -> PosedPicture:
     value = dict(row.number)
     for name, limit in (("lat_deg", 90.0), ("lon_deg", 360.0), ("pitch_deg", 90.0)):
@@ -177,11 +194,10 @@ def _place(
     pixels: Sequence[Pixel], posed: PosedPicture, camera: Intrinsics, ground: TerrainTile | float
 ) -> list[PlacedPixel]:
     """Place the pixels of one picture."""
-    clearance_m, surface = _surface(posed, ground)
-    if not clearance_m > 0.0:  # NaN: over a void
-        known = NoGeotag.NO_TERRAIN if math.isnan(clearance_m) else NoGeotag.BELOW_GROUND
-        return [PlacedPixel(pixel, reason=known) for pixel in pixels]
-    view = _view(posed, camera, surface, clearance_m)
+    beneath = _ground(posed, ground)
+    if beneath.agl_m <= 0.0:  # over a void it is NaN: what the rays meet may still be known
+        return [PlacedPixel(pixel, reason=NoGeotag.BELOW_GROUND) for pixel in pixels]
+    view = _view(posed, camera, beneath)
     uv = np.array([(pixel.u_px, pixel.v_px) for pixel in pixels])
     around = np.concatenate([uv[None], uv + PIXEL_STEPS_UV[:, None]])  # (5, N, 2)
     rays, in_lens = camera.rays_from_pixels(around.reshape(-1, 2))
@@ -190,7 +206,7 @@ def _place(
     heights_m = np.zeros(len(pixels))
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         north_east_m, slant_m = view.cut(view.origins(heights_m), directions[0])
-        slopes = view.slopes(directions[0], directions[1:], heights_m)
+        slopes = view.slopes(directions[0], directions[1:], heights_m, slant_m)
     covariances = _covariances(slopes, posed, camera)
     down_m = slant_m * directions[0, :, 2]
     places = pymap3d.ned2geodetic(
@@ -206,6 +222,8 @@ def _place(
             out.append(PlacedPixel(pixel, reason=reason))
             continue
         lat_deg, lon_deg, ground_m = (float(values[i]) for values in places)
+        if math.isnan(lat_deg):  # pymap3d has no latitude for the Earth's axis
+            lat_deg, lon_deg, ground_m = posed.lat_deg, posed.lon_deg, posed.height_m - down_m[i]
         ellipse = ellipse_from_covariance(covariance2(covariances[i]))
         out.append(PlacedPixel(pixel, lat_deg, lon_deg, ground_m, ce90_m(ellipse)))
     return out
@@ -225,23 +243,26 @@ def _covariances(slopes: Slopes, posed: PosedPicture, camera: Intrinsics) -> Flo
     return covariances
 
 
-def _surface(posed: PosedPicture, ground: TerrainTile | float) -> tuple[float, Surface]:
-    """Return how high the camera is above the ground below it, and the ground."""
+def _ground(posed: PosedPicture, ground: TerrainTile | float) -> Ground:
+    """Return the ground as the camera of a picture has it below it."""
+    surface: Surface
     if isinstance(ground, TerrainTile):
         surface = TerrainSurface(ground, posed.lat_deg, posed.lon_deg, posed.height_m)
-        return surface.clearance_m(), surface
-    return posed.height_m - ground, LevelSurface(posed.height_m - ground)
+        agl_m = surface.clearance_m()
+    else:
+        agl_m = posed.height_m - ground
+        surface = LevelSurface(agl_m)
+    sigma_m = posed.sigmas.position_m[2]
+    return Ground(agl_m, posed.height_m - agl_m, GroundSource.TERRAIN_TILE, sigma_m, surface)
 
 
-def _view(posed: PosedPicture, camera: Intrinsics, surface: Surface, agl_m: float) -> View:
-    source = GroundSource.TERRAIN_TILE
+def _view(posed: PosedPicture, camera: Intrinsics, ground: Ground) -> View:
     return View(
         intrinsics=camera,
         ned_from_camera=posed.ned_from_camera(),
         ned_from_body=np.eye(3),
         camera_ned_m=np.zeros(3),
-        ground=Ground(agl_m, posed.height_m - agl_m, source, posed.sigmas.position_m[2]),
-        surface=surface,
+        ground=ground,
         vehicle_enu_m=np.zeros(2),
         enu_from_ne=_EAST_NORTH_FROM_NORTH_EAST,
     )
@@ -258,7 +279,9 @@ def _reason(
 ) -> NoGeotag | None:
     if not is_inside:
         return NoGeotag.OUTSIDE_LENS
-    if math.isnan(slant_m):
-        is_level = isinstance(ground, float) or not direction[2] > 0.0
+    if not math.isfinite(slant_m) and not direction[2] > 0.0:
+        return NoGeotag.RAY_ABOVE_HORIZON
+    if math.isnan(slant_m):  # a level ground ends where it falls away from the ray
+        is_level = isinstance(ground, float)
         return NoGeotag.RAY_ABOVE_HORIZON if is_level else NoGeotag.NO_TERRAIN
     return NoGeotag.TOO_FAR if slant_m > MAX_SLANT_M else None

@@ -1,8 +1,8 @@
-"""Terrain tiles: the ground's heights on a grid, and where a ray first meets them.
+"""Terrain tiles: the ground's heights on a grid of latitudes and longitudes, and their files.
 
 A tile names its vertical datum, and nothing here ever leaves it: heights of one datum go in,
 heights of the same one come out.  Flight reads tiles with numpy alone; `terrain_import.py` makes
-them on the ground.
+them on the ground, and `terrain_surface.py` cuts rays with them.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ import math
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import TerrainError
-from edge.geo.ground import EARTH_RADIUS_M
 from edge.records import FloatArray
 
 FORMAT = 1
 SUFFIX = ".npz"
+EDGE_SLACK = 1e-6  # of a cell: what rounding puts outside lies on the edge
+# What an autopilot's height above mean sea level may be compared with, to a metre or so.
+SEA_LEVEL_DATUMS = frozenset({"egm84", "egm96", "egm2008", "china1985", "navd88", "evrs", "msl"})
+BLOCK = 8  # nodes to a side, of which only the highest is looked at while a ray is far above
 VOID_CM = np.iinfo(np.int32).min
-MAX_SLANT_M = 5_000.0
-# The march looks at the ground twice a cell; a crossing is then narrowed three times by this.
-STEPS_PER_CELL = 2.0
-MAX_STEPS = 4_096
-NARROWINGS, PARTS = 3, 8
 # What numpy and zipfile raise on bytes that are no tile, or no longer.
 _BROKEN = (
     OSError,
     ValueError,
     KeyError,
     TypeError,
+    AttributeError,
     EOFError,
     RuntimeError,  # encrypted, or a compression that is not there
     MemoryError,
@@ -73,24 +74,108 @@ class TerrainTile:
             lat_deg: Any shape.
             lon_deg: The same shape.
         """
-        rows, cols = self.heights_m.shape
-        row = (self.first_lat_deg - np.asarray(lat_deg)) / self.step_lat_deg
-        # East of the first column, the date line or none between them.
-        col = (np.asarray(lon_deg) - self.first_lon_deg) % 360.0 / self.step_lon_deg
-        inside = (row >= 0) & (row <= rows - 1) & (col >= 0) & (col <= cols - 1)
-        top = np.where(inside, np.minimum(row, rows - 2), 0).astype(np.intp)
-        left = np.where(inside, np.minimum(col, cols - 2), 0).astype(np.intp)
-        down, right = row - top, col - left
-        nodes = self.heights_m
-        upper = nodes[top, left] * (1 - right) + nodes[top, left + 1] * right
-        lower = nodes[top + 1, left] * (1 - right) + nodes[top + 1, left + 1] * right
-        return np.where(inside, upper * (1 - down) + lower * down, np.nan)
+        return self.at_nodes(self.row(np.asarray(lat_deg)), self.col(np.asarray(lon_deg)))
 
+    def at_nodes(self, row: FloatArray, col: FloatArray) -> FloatArray:
+        """Return heights as `height_m` does, by rows and columns with fractions."""
+        cell = self.cells(row, col)
+        down, right = row - cell.top, col - cell.left
+        height_m: FloatArray = cell.corner + cell.south * down
+        return height_m + (cell.east + cell.twist * down) * right
+
+    def row(self, lat_deg: FloatArray) -> FloatArray:
+        """Return rows south of the first, with fractions."""
+        rows: FloatArray = (self.first_lat_deg - lat_deg) / self.step_lat_deg
+        return rows
+
+    def col(self, lon_deg: FloatArray) -> FloatArray:
+        """Return columns east of the first, with fractions: across the date line, too.
+
+        A place outside is as far outside as on that side of the tile where it is nearer.
+        """
+        middle = (self.heights_m.shape[1] - 1) / 2.0
+        east = self.turned((lon_deg - self.first_lon_deg) / self.step_lon_deg - middle)
+        cols: FloatArray = middle + east
+        return cols
+
+    def turned(self, cols: FloatArray) -> FloatArray:
+        """Return differences of columns the short way round the Earth."""
+        around = 360.0 / self.step_lon_deg
+        short: FloatArray = cols - around * np.round(cols / around)
+        return short
+
+    def cells(self, row: FloatArray, col: FloatArray) -> Cells:
+        """Return the cells that places, by rows and columns of any one shape, lie in."""
+        rows, cols = self.heights_m.shape
+        if self._is_ring:
+            turns = np.floor(col / (cols - 1)) * (cols - 1)
+            col = col - turns
+        over = EDGE_SLACK  # NaN is outside
+        inside = (row >= -over) & (row <= rows - 1 + over)
+        inside &= (col >= -over) & (col <= cols - 1 + over)
+        top = np.where(inside, np.clip(row, 0, rows - 2), 0).astype(np.intp)
+        left = np.where(inside, np.clip(col, 0, cols - 2), 0).astype(np.intp)
+        nodes, index = self.heights_m.reshape(-1), top * cols + left
+        corner = np.where(inside, nodes[index], np.nan)
+        east, south = nodes[index + 1] - corner, nodes[index + cols] - corner
+        twist = nodes[index + cols + 1] - corner - east - south
+        return Cells(top, left + turns if self._is_ring else left, corner, south, east, twist)
+
+    @property
+    def is_sea_level(self) -> bool:
+        """Say whether heights may be compared with the autopilot's above mean sea level."""
+        return self.datum.casefold() in SEA_LEVEL_DATUMS
+
+    @cached_property
+    def low_high_m(self) -> tuple[float, float]:
+        """The lowest and the highest node."""
+        return float(np.nanmin(self.heights_m)), float(np.nanmax(self.heights_m))
+
+    @cached_property
+    def tops_m(self) -> FloatArray:
+        """Upper bounds of the ground within BLOCK cells of each block of BLOCK × BLOCK nodes.
+
+        What is void may be as high as the tile's highest node, and so may what lies outside.
+        """
+        high = self.low_high_m[1]
+        rows, cols = self.heights_m.shape
+        tops = np.empty((-(-rows // BLOCK), -(-cols // BLOCK)))
+        for row, top in enumerate(tops):  # strip by strip: a tile is as large as memory allows
+            strip = self.heights_m[row * BLOCK : (row + 1) * BLOCK]
+            highest = np.where(np.isnan(strip), high, strip).max(axis=0)
+            padded = np.pad(highest, (0, -cols % BLOCK), constant_values=high)
+            top[:] = padded.reshape(-1, BLOCK).max(axis=1)
+        around = np.pad(tops, 1, constant_values=high)
+        wide = np.maximum(np.maximum(around[:, :-2], around[:, 1:-1]), around[:, 2:])
+        return np.asarray(np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:]))
+
+    @cached_property
     def cell_m(self) -> float:
-        """Return the shorter side of a cell on the ground."""
+        """The shorter side of a cell on the ground, in the tile's middle."""
         lat_deg = self.first_lat_deg - self.step_lat_deg * (self.heights_m.shape[0] - 1) / 2
         north_m, east_m = metres_per_degree(lat_deg)
         return min(self.step_lat_deg * north_m, self.step_lon_deg * east_m)
+
+    @cached_property
+    def _is_ring(self) -> bool:
+        """Whether the last column is the first again: the tile goes all around a pole."""
+        return math.isclose((self.heights_m.shape[1] - 1) * self.step_lon_deg, 360.0, rel_tol=1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Bilinear ground between four nodes, of any shape; NaN where a node is void or outside.
+
+    The height is corner + south·down + east·right + twist·down·right, where `down` and `right` are
+    rows and columns from the corner in the north-west.
+    """
+
+    top: NDArray[np.intp]
+    left: FloatArray | NDArray[np.intp]
+    corner: FloatArray
+    south: FloatArray
+    east: FloatArray
+    twist: FloatArray
 
 
 def metres_per_degree(lat_deg: float, height_m: float = 0.0) -> tuple[float, float]:
@@ -102,129 +187,55 @@ def metres_per_degree(lat_deg: float, height_m: float = 0.0) -> tuple[float, flo
     return math.radians(meridian_m + height_m), math.radians(prime_m + height_m) * cos
 
 
-@dataclass(frozen=True)
-class TerrainSurface:
-    """A tile as rays from one vehicle see it; a `ground.Surface`.
-
-    Attributes:
-        tile: The heights.
-        lat_deg: Of the vehicle.
-        lon_deg: Likewise.
-        height_m: Of the vehicle, in the tile's datum.
-    """
-
-    tile: TerrainTile
-    lat_deg: float
-    lon_deg: float
-    height_m: float
-
-    def clearance_m(self) -> float:
-        """Return how far the vehicle is above the ground below it; NaN over a void."""
-        return self.height_m - self.ground_m(np.zeros(2))
-
-    def ground_m(self, north_east_m: FloatArray) -> float:
-        """Return the ground's height at a point, metres north and east of the vehicle."""
-        return float(self._heights(np.asarray(north_east_m)[None])[0])
-
-    def slant_m(self, origins_m: FloatArray, directions: FloatArray) -> FloatArray:
-        """Return how far along each ray the ground first lies; see `ground.Surface`.
-
-        NaN where the ray meets none within MAX_SLANT_M, starts below the ground, or before it
-        meets any leaves the tile or passes over a void, no higher than the tile's highest point:
-        what is there might have hidden the rest.
-        """
-        shape = origins_m.shape[:-1]
-        origins, rays = origins_m.reshape(-1, 3), directions.reshape(-1, 3)
-        near, far = self._span(origins, rays)
-        across = np.hypot(rays[:, 0], rays[:, 1]) * (far - near)
-        wanted = np.nanmax(across, initial=0.0) / self.tile.cell_m() * STEPS_PER_CELL
-        n_steps = int(min(max(math.ceil(wanted), 1), MAX_STEPS))
-        near, far = self._bracket(origins, rays, (near, far), n_steps)
-        for _ in range(NARROWINGS):
-            near, far = self._bracket(origins, rays, (near, far), PARTS)
-        above = self._above(origins, rays, np.stack([near, far], axis=1))
-        rise = above[:, 0] - above[:, 1]
-        share = np.divide(above[:, 0], rise, out=np.zeros_like(near), where=rise > 0.0)
-        return np.asarray((near + share * (far - near)).reshape(shape))
-
-    def _span(self, origins: FloatArray, rays: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the stretch of each ray, shape (N,) twice, within which the ground can lie."""
-        low, high = np.nanmin(self.tile.heights_m), np.nanmax(self.tile.heights_m)
-        up = self.height_m - origins[:, 2]
-        down = rays[:, 2]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            to_high, to_low = (up - high) / down, (up - low) / down
-        near = np.where((down > 0.0) & (to_high > 0.0), to_high * 0.999 - 1.0, 0.0)
-        # The Earth falls away below a level ray: a metre at 3.6 km.
-        far = np.where(down > 0.0, to_low * 1.01 + 5.0, MAX_SLANT_M)
-        return np.maximum(near, 0.0), np.clip(far, 0.0, MAX_SLANT_M)
-
-    def _bracket(
-        self,
-        origins: FloatArray,
-        rays: FloatArray,
-        span: tuple[FloatArray, FloatArray],
-        n_steps: int,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return the first step of each ray's span that goes below the ground; NaN if none."""
-        near, far = span
-        slants = near[:, None] + (far - near)[:, None] * np.linspace(0.0, 1.0, n_steps + 1)
-        above = self._above(origins, rays, slants)
-        is_below = above <= 0.0
-        first = is_below.argmax(axis=1)
-        is_known = ~np.isnan(above).cumsum(axis=1).astype(bool)  # no void on the way
-        each = np.arange(len(slants))
-        hit = is_below.any(axis=1) & is_known[each, first]
-        # A span that starts on the ground does so by rounding, one that starts below does not.
-        starts = first == 0
-        hit &= ~starts | (above[:, 0] > -1e-6)
-        before = np.maximum(first - 1, 0)
-        return (
-            np.where(hit, slants[each, before], np.nan),
-            np.where(hit, slants[each, np.where(starts, 0, first)], np.nan),
-        )
-
-    def _above(self, origins: FloatArray, rays: FloatArray, slants: FloatArray) -> FloatArray:
-        """Return how high points of rays are over the ground, slants' shape (N, K)."""
-        points = origins[:, None, :] + slants[..., None] * rays[:, None, :]
-        return self._up(points) - self._heights(points[..., :2])
-
-    def _up(self, points_ned_m: FloatArray) -> FloatArray:
-        """Return heights of points in the tile's datum: the Earth curves away from the tangent."""
-        away2 = (points_ned_m[..., :2] ** 2).sum(axis=-1)
-        up: FloatArray = self.height_m - points_ned_m[..., 2] + away2 / (2.0 * EARTH_RADIUS_M)
-        return up
-
-    def _heights(self, north_east_m: FloatArray) -> FloatArray:
-        north_m, east_m = metres_per_degree(self.lat_deg, self.height_m)
-        return self.tile.height_m(
-            self.lat_deg + north_east_m[..., 0] / north_m,
-            self.lon_deg + north_east_m[..., 1] / east_m,
-        )
-
-
 def write_tile(tile: TerrainTile, path: Path) -> None:
     """Write a tile, heights in whole centimetres; whole or not at all.
 
     Raises:
-        TerrainError: The name does not end in .npz.
+        TerrainError: The name does not end in .npz, or the disk refuses.
     """
     if path.suffix != SUFFIX:
         raise TerrainError(f"{path}: a terrain tile's name ends in {SUFFIX}; give another --out")
     void = np.isnan(tile.heights_m)
     heights_cm = np.where(void, VOID_CM, np.round(np.where(void, 0.0, tile.heights_m) * 100))
     half = path.with_suffix(".part")
-    with half.open("wb") as file:
-        np.savez_compressed(
-            file,
-            format=FORMAT,
-            heights_cm=heights_cm.astype(np.int32),
-            first_node_deg=[tile.first_lat_deg, tile.first_lon_deg],
-            step_deg=[tile.step_lat_deg, tile.step_lon_deg],
-            datum=tile.datum,
-            source=tile.source,
-        )
-    half.replace(path)
+    try:
+        with half.open("wb") as file:
+            np.savez_compressed(
+                file,
+                format=FORMAT,
+                heights_cm=heights_cm.astype(np.int32),
+                first_node_deg=[tile.first_lat_deg, tile.first_lon_deg],
+                step_deg=[tile.step_lat_deg, tile.step_lon_deg],
+                datum=tile.datum,
+                source=tile.source,
+            )
+        half.replace(path)
+    except OSError as error:
+        raise TerrainError(
+            f"{path}: cannot be written ({error.strerror}); give another --out"
+        ) from error
+
+
+def tile_of(path: Path | None) -> TerrainTile | None:
+    """Read the tile that a config names, once as long as the file stays; None: it names none.
+
+    Raises:
+        TerrainError: As `read_tile`.
+    """
+    if path is None:
+        return None
+    try:
+        state = path.stat()
+    except OSError:
+        return read_tile(path)  # says what is wrong
+    return _kept(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, _changed_ns: int, _n_bytes: int) -> TerrainTile:
+    tile = read_tile(path)
+    _ = tile.tops_m  # now, not at the first picture
+    return tile
 
 
 def read_tile(path: Path) -> TerrainTile:

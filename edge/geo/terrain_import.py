@@ -18,7 +18,22 @@ MAX_NODES = 25_000_000  # 200 MB in flight: a district of 20 km at 4 m
 LOWEST_M, HIGHEST_M = -500.0, 9_000.0  # what is beyond is a void that its file does not name
 # Geographic coordinates that are WGS 84 to within decimetres: taken as they stand.
 _AS_WGS84 = (4326, 4490, 4979, 4480)
-_DATUMS = {"EGM96": "egm96", "EGM2008": "egm2008", "ELLIPSOID": "ellipsoid", "1985": "china1985"}
+# What stands in the names of vertical datums; the first that fits counts.
+_DATUMS = {
+    "EGM96": "egm96",
+    "EGM2008": "egm2008",
+    "EGM84": "egm84",
+    "1985 NATIONAL HEIGHT": "china1985",
+    "YELLOW SEA 1985": "china1985",
+    "NORTH AMERICAN VERTICAL DATUM 1988": "navd88",
+    "NAVD88": "navd88",
+    "EUROPEAN VERTICAL REFERENCE": "evrs",
+    "EVRF": "evrs",
+    "MEAN SEA LEVEL": "msl",
+    "ELLIPSOID": "ellipsoid",
+}
+# What files use for "nothing here" without saying so; a mean with neighbours would hide it.
+_UNSAID_VOIDS = (-32768.0, -32767.0, -9999.0, -99999.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +76,17 @@ def import_tile(path: Path, datum: str | None, around: Around | None = None) -> 
                     f"{path}: does not say what its heights are above; say it with --datum, e.g. "
                     "egm96, egm2008, ellipsoid"
                 )
+            _refuse_feet(path, model)
             if not _is_upright(model):
+                nodata = model.nodata if model.nodata is not None else _unsaid_void(model)
                 model = stack.enter_context(
-                    WarpedVRT(model, crs="EPSG:4326", resampling=Resampling.bilinear)
+                    WarpedVRT(
+                        model,
+                        crs="EPSG:4326",
+                        resampling=Resampling.bilinear,
+                        src_nodata=nodata,
+                        nodata=nodata,
+                    )
                 )
             return _read(path, model, named, around)
     except RasterioError as error:
@@ -73,11 +96,35 @@ def import_tile(path: Path, datum: str | None, around: Around | None = None) -> 
 
 
 def datum_of(wkt: str) -> str | None:
-    """Read the vertical datum from a coordinate system in WKT; None where it has none."""
+    """Read the vertical datum from a coordinate system in WKT; None where it has none known."""
+    vertical = _vertical_part(wkt)
+    return next((name for word, name in _DATUMS.items() if word in vertical), None)
+
+
+def _vertical_part(wkt: str) -> str:
+    """Return what of a compound system, upper case, is about heights; "" where nothing is."""
     upper = wkt.upper()
-    if not any(word in upper for word in ("VERT_CS", "VERTCRS", "VERTICALCRS")):
-        return None
-    return next((name for word, name in _DATUMS.items() if word in upper), None)
+    starts = [upper.find(word) for word in ("VERT_CS[", "VERTCRS[", "VERTICALCRS[")]
+    start = max(starts)
+    return upper[start:] if start >= 0 else ""
+
+
+def _refuse_feet(path: Path, model: Any) -> None:
+    """Refuse heights that say of themselves that they are not in metres."""
+    unit = (model.units[0] or "").casefold() if model.units else ""
+    vertical = _vertical_part(model.crs.to_wkt())
+    is_metric = unit in {"", "m", "metre", "meter", "metres", "meters"}
+    if not is_metric or any(word in vertical for word in ("FOOT", '"FT')):
+        raise TerrainError(
+            f"{path}: its heights are in {unit or 'feet'}; make metres of them first, e.g. "
+            "gdal_calc.py -A in.tif --outfile=out.tif --calc='A*0.3048'"
+        )
+
+
+def _unsaid_void(model: Any) -> float | None:
+    """Return what a model that names no void has in its place."""
+    lowest = min(float(model.read(1, window=window).min()) for _, window in model.block_windows(1))
+    return next((void for void in _UNSAID_VOIDS if lowest == void), None)
 
 
 def _is_upright(model: Any) -> bool:
@@ -99,6 +146,7 @@ def _read(path: Path, model: Any, datum: str, around: Around | None) -> TerrainT
         )
     read = model.read(1, window=Window(*window), masked=True)
     heights_m = np.asarray(read.filled(np.nan) if read.dtype.kind == "f" else _filled(read))
+    heights_m = heights_m * model.scales[0] + model.offsets[0]
     with np.errstate(invalid="ignore"):
         heights_m[~((heights_m > LOWEST_M) & (heights_m < HIGHEST_M))] = np.nan
     if min(heights_m.shape) < 2 or np.isnan(heights_m).all():
@@ -129,8 +177,10 @@ def _window(path: Path, model: Any, around: Around | None) -> tuple[int, int, in
     north_m, east_m = metres_per_degree(around.lat_deg)
     half_lat, half_lon = around.within_km * 1e3 / north_m, around.within_km * 1e3 / east_m
     step = model.transform
-    west = (around.lon_deg - half_lon - step.c) / step.a
-    east = (around.lon_deg + half_lon - step.c) / step.a
+    middle_deg = step.c + step.a * model.width / 2
+    lon_deg = around.lon_deg + 360.0 * round((middle_deg - around.lon_deg) / 360.0)
+    west = (lon_deg - half_lon - step.c) / step.a
+    east = (lon_deg + half_lon - step.c) / step.a
     north = (around.lat_deg + half_lat - step.f) / step.e
     south = (around.lat_deg - half_lat - step.f) / step.e
     left, right = max(0, int(np.floor(west))), min(model.width, int(np.ceil(east)))

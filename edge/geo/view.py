@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from edge.config import AccuracyConfig, GroundConfig
 from edge.geo.camera import Intrinsics
-from edge.geo.ground import FlatSurface, Ground, Surface, ground_beneath
+from edge.geo.ground import Ground, Known, ground_beneath
 from edge.geo.mount import Mount
 from edge.geo.plane import LocalPlane
 from edge.geo.rotations import is_unit, matrices_from_rotation_vectors, matrix_from_quaternion
+from edge.geo.terrain import TerrainTile
 from edge.records import FloatArray, NoGeotag, Pose
 
 # Steps of the central differences: small against any curvature, large against rounding.
@@ -63,7 +64,6 @@ class View:
     ned_from_body: FloatArray  # (3, 3)
     camera_ned_m: FloatArray  # (3,), the lever arm in NED
     ground: Ground
-    surface: Surface
     vehicle_enu_m: FloatArray  # (2,), in the plane
     enu_from_ne: FloatArray  # (2, 2), turns true north, east into the plane's east, north
 
@@ -85,7 +85,7 @@ class View:
 
     def cut(self, origins_m: FloatArray, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return (north, east) from the vehicle, shape (..., 2), and slant, shape (...); or NaN."""
-        slant_m = self.surface.slant_m(origins_m, directions)
+        slant_m = self.ground.surface.slant_m(origins_m, directions)
         return origins_m[..., :2] + slant_m[..., None] * directions[..., :2], slant_m
 
     def enu_from_ned(self, north_east_m: FloatArray) -> FloatArray:
@@ -93,21 +93,35 @@ class View:
         points: FloatArray = self.vehicle_enu_m + north_east_m @ self.enu_from_ne.T
         return points
 
-    def slopes(self, directions: FloatArray, nudged: FloatArray, heights_m: FloatArray) -> Slopes:
+    def slopes(
+        self,
+        directions: FloatArray,
+        nudged: FloatArray,
+        heights_m: FloatArray,
+        slant_m: FloatArray,
+    ) -> Slopes:
         """Differentiate N cuts by attitude, position and pixel, all in one batch.
+
+        Each cut moves on the plane that touches the ground where its ray met it.
 
         Args:
             directions: Shape (N, 3), unit, NED.
             nudged: Shape (4, N, 3), the same for the pixels at `PIXEL_STEPS_UV` aside.
             heights_m: Shape (N,), of the cuts over the ground.
+            slant_m: Shape (N,), of the cuts.
         """
         origins, rays = np.empty((2, 16, *directions.shape))
         origins[:] = self.origins(heights_m)
+        hits = origins[0] + slant_m[:, None] * directions
         origins[6:12] += _SHIFTS[:, None, :]
         rays[0:6] = directions @ _TURNS.transpose(0, 2, 1)
         rays[6:12] = directions
         rays[12:16] = nudged
-        points, _ = self.cut(origins, rays)
+        normals = np.ones((len(directions), 3))  # into the ground
+        normals[:, :2] = self.ground.surface.gradients(hits[:, :2])
+        into = (rays * normals).sum(axis=-1)
+        slants = ((hits - origins) * normals).sum(axis=-1) / np.where(into > 0.0, into, np.nan)
+        points = origins[..., :2] + slants[..., None] * rays[..., :2]
         differences = (points[0::2] - points[1::2]) @ (0.5 * self.enu_from_ne.T)  # (8, N, 2)
         columns = differences.transpose(1, 2, 0)
         return Slopes(
@@ -126,6 +140,7 @@ class Rig:
     plane: LocalPlane
     ground: GroundConfig
     accuracy: AccuracyConfig
+    terrain: TerrainTile | None = None
 
     def view(self, intrinsics: Intrinsics, pose: Pose) -> View | NoGeotag:
         """Set up the chain for one pose, or say what it lacks."""
@@ -135,7 +150,7 @@ class Rig:
         ned_from_camera = self.mount.ned_from_camera(pose, ned_from_body)
         if isinstance(ned_from_camera, NoGeotag):
             return ned_from_camera
-        ground = ground_beneath(pose, self.ground, ned_from_body, self.accuracy.height_m)
+        ground = self._ground(pose, ned_from_body)
         if isinstance(ground, NoGeotag):
             return ground
         camera_ned_m = ned_from_body @ np.array(self.mount.lever_arm_m)
@@ -149,7 +164,10 @@ class Rig:
             ned_from_body=ned_from_body,
             camera_ned_m=camera_ned_m,
             ground=ground,
-            surface=FlatSurface(ground.agl_m),
             vehicle_enu_m=np.array(self.plane.enu_from_geodetic(pose.lat_deg, pose.lon_deg)),
             enu_from_ne=np.array([[sin, cos], [cos, -sin]]),
         )
+
+    def _ground(self, pose: Pose, ned_from_body: FloatArray) -> Ground | NoGeotag:
+        known = Known(pose, ned_from_body, self.accuracy, self.terrain)
+        return ground_beneath(known, self.ground)

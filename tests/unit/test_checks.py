@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from edge.checks import Grade, _grade_of_missing
+from edge.checks import Grade, _grade_of_missing, check_terrain
+from edge.config import GroundConfig
+from edge.geo.terrain import write_tile
+from edge.records import Pose
+from tests.unit.geo.test_geo_ground import AT
+from tests.unit.geo.test_geo_terrain import HILLS
 
 
 @pytest.mark.parametrize(
@@ -27,3 +35,25 @@ def test_a_message_that_does_not_come_is_as_bad_as_what_needs_it(
     got = _grade_of_missing(name, got_hz, ground)
     assert got[0] is grade
     assert why in got[1]
+
+
+def test_a_terrain_tile_is_checked_before_it_flies(tmp_path: Path) -> None:
+    """Missing, unused, not compared, agreeing and disagreeing tiles are told apart."""
+    path = tmp_path / "hills.npz"
+    ground = GroundConfig(terrain=path)
+
+    def grades(ground: GroundConfig, at: Pose | None) -> list[tuple[Grade, str]]:
+        return [(one.grade, one.text) for one in check_terrain(ground, at)]
+
+    assert grades(GroundConfig(), AT) == []
+    [(grade, text)] = grades(ground, AT)
+    assert (grade, "there is no such file" in text) == (Grade.FAIL, True)
+    write_tile(HILLS, path)
+    assert grades(GroundConfig(source="home", terrain=path), AT)[0][0] is Grade.WARN
+    assert [grade for grade, _ in grades(ground, None)] == [Grade.OK, Grade.WARN]
+    assert [grade for grade, _ in grades(ground, AT)] == [Grade.OK, Grade.OK]
+    wrong = grades(ground, replace(AT, amsl_m=AT.amsl_m + 40.0))
+    assert wrong[1][0] is Grade.FAIL
+    assert "above sea level" in wrong[1][1]
+    homeless = grades(ground, replace(AT, home=None))
+    assert "HOME_POSITION" in homeless[1][1]

@@ -187,3 +187,11 @@ def test_the_hash_changes_with_the_text(tmp_path: Path) -> None:
     assert first.config_hash != second.config_hash
     assert len(first.config_hash) == 8
     assert isinstance(first.patrol, PatrolConfig)
+
+
+def test_a_terrain_tile_is_named_relative_to_the_config(tmp_path: Path) -> None:
+    """`ground.terrain` starts at the config's folder; a source that needs one says so."""
+    text = GOOD + '[ground]\nsource = "terrain_tile"\n'
+    assert "needs `terrain`" in refusal(tmp_path, text)
+    settings = read_settings(write(tmp_path, text + 'terrain = "maps/a.npz"\n'))
+    assert settings.patrol.ground.terrain == tmp_path.resolve() / "maps" / "a.npz"

@@ -12,9 +12,11 @@ from edge.capture.clock_utc import _PLAUSIBLE_UTC_NS
 from edge.capture.dispatch import DISPATCH
 from edge.capture.link_frames import MESSAGE_IDS, FrameCutter, Header
 from edge.capture.pose_buffer_math import angle_between_rad, quaternion_from_euler
+from edge.capture.rates import RateAsker
+from edge.capture.streams import MessageRequest
 from edge.capture.telemetry import Telemetry
 from edge.config import AutopilotConfig
-from edge.records import NoPose, Pose, TimeQuality, UtcNs, YawReference
+from edge.records import Home, NoPose, Pose, TimeQuality, UtcNs, YawReference
 from tests.unit.capture.mavlink_peer import ALL, UTC_US, heartbeat, message_of, packed
 
 MS = 1_000_000
@@ -268,3 +270,42 @@ def test_rates_are_what_arrives_and_end_in_silence() -> None:
 def test_every_listed_message_exists() -> None:
     """The dispatch table names no message that the dialect does not have."""
     assert set(DISPATCH) <= ALL
+
+
+def home_at(lat_e7: int, lon_e7: int, amsl_mm: int = 9_500) -> Any:
+    """HOME_POSITION as the autopilot sends it."""
+    upright = [1.0, 0.0, 0.0, 0.0]
+    return mavlink.MAVLink_home_position_message(
+        lat_e7, lon_e7, amsl_mm, 0.0, 0.0, 0.0, upright, 0.0, 0.0, 0.0
+    )
+
+
+def test_a_pose_knows_home_once_it_was_told() -> None:
+    """HOME_POSITION counts from then on; (0, 0) and another vehicle's do not."""
+    vehicle = Vehicle()
+    vehicle.fly(1.0)
+    vehicle.say(home_at(0, 0))
+    vehicle.say(home_at(10_000_000, 20_000_000), system_id=9)
+    assert vehicle.flown_pose().home is None
+    vehicle.say(home_at(315_000_000, 1_203_000_000))
+    assert vehicle.flown_pose().home == Home(31.5, 120.3, 9.5)
+    vehicle.say(home_at(1_000_000_000, 0))  # no such place
+    assert vehicle.flown_pose().home == Home(31.5, 120.3, 9.5)
+    assert vehicle.telemetry.health().bad_content == 1
+
+
+def test_home_is_asked_for_until_it_is_known() -> None:
+    """A request for message 242 goes out every ten seconds, and none after the answer."""
+    vehicle = Vehicle()
+    vehicle.fly(0.2)
+    asker = RateAsker({})
+
+    def asked(second: int) -> list[int]:
+        due = vehicle.telemetry.requests_due(asker, OFFSET + second * 1_000 * MS)
+        return [one.message_id for one in due if isinstance(one, MessageRequest)]
+
+    assert 242 in asked(20)
+    assert 242 not in asked(21)
+    assert 242 in asked(31)
+    vehicle.say(home_at(315_000_000, 1_203_000_000))
+    assert 242 not in asked(42)

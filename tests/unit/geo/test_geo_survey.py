@@ -22,11 +22,13 @@ from edge.geo.survey import (
     PlacedPixel,
     PosedPicture,
     Sigmas,
+    around_of,
     place_pixels,
     read_pixels,
     read_poses,
 )
 from edge.geo.terrain import TerrainTile, write_tile
+from edge.geo.terrain_import import import_tile
 from edge.records import NoGeotag
 from tests.unit.geo.test_geo_terrain import HILLS, LAT, LON
 
@@ -262,6 +264,43 @@ def test_the_command_places_pixels(tmp_path: Path) -> None:
     assert (float(lat), float(lon)) == pytest.approx((one.lat_deg, one.lon_deg), abs=1e-7)
     assert float(ground) == pytest.approx(one.ground_m, abs=0.02)
     assert 1.0 < float(ce90) < 10.0
+
+
+def test_the_command_takes_an_elevation_model_as_it_is(tmp_path: Path) -> None:
+    """A GeoTIFF and the tile made of it give the same places; only its part is read."""
+    from tests.unit.geo.test_geo_terrain import DEGREES, write_model
+
+    rows, cols = np.mgrid[0:700, 0:700]
+    model = write_model(tmp_path / "m.tif", 20.0 + rows / 50 + cols / 90, "EPSG:4326", DEGREES)
+    lat, lon = LAT - 0.0175, LON + 0.0175
+    (tmp_path / "poses.csv").write_text(f"{POSES}\na,{lat},{lon},140,40,-50,0\n")
+    (tmp_path / "pixels.csv").write_text("image,u_px,v_px\na,100,300\na,900,700\n")
+    words = [f"--camera={REPO / 'calibration/cameras/sim-720p.toml'}"]
+    words += [f"--{name}={tmp_path / name}.csv" for name in ("poses", "pixels")]
+    write_tile(import_tile(model, "x"), tmp_path / "m.npz")
+    out = []
+    for name in ("m.tif", "m.npz"):
+        more = [f"--terrain={tmp_path / name}", f"--out={tmp_path / 'out.csv'}"]
+        done = CliRunner().invoke(app, ["geotag", *words, *more])
+        assert "2 of 2 pixels placed" in done.output, done.output
+        out.append((tmp_path / "out.csv").read_text().replace("\n", ",").split(",")[8:])
+    for a, b in zip(*out, strict=True):
+        try:
+            assert float(a) == pytest.approx(float(b), abs=0.011)
+        except ValueError:
+            assert a == b
+
+
+def test_what_pictures_can_see_lies_around_them() -> None:
+    """The box around poses holds them all and the farthest ground, across the date line, too."""
+    poses = [posed(lat_deg=10.0, lon_deg=179.99), posed(lat_deg=10.02, lon_deg=-179.99)]
+    around = around_of(poses)
+    assert around is not None
+    lat, lon, km = around
+    assert (lat, abs(lon)) == pytest.approx((10.01, 180.0))
+    assert 6.5 < km < 7.0
+    assert around_of([]) is None
+    assert around_of([posed(lat_deg=89.0)]) is None
 
 
 @pytest.mark.parametrize("ground", [[], ["--terrain", "a.npz", "--ground-height", "3"]])

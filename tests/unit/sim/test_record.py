@@ -12,6 +12,7 @@ import pytest
 
 from edge.capture.recording import open_flight
 from edge.errors import ScenarioError
+from edge.geo.terrain import read_tile
 from edge.records import Frame
 from sim.record import VideoFile, check_covered, record, vehicle_of
 from sim.scenario import CameraTable, Scenario, load_scenario
@@ -114,6 +115,18 @@ def test_the_dem_is_the_ground_below_the_flight(flight: Path) -> None:
     with (flight / "poses.csv").open(encoding="utf-8") as stream:
         places = [(float(r["east_m"]), float(r["north_m"])) for r in csv.DictReader(stream)]
     assert np.abs(places).max() <= (len(heights_m) - 1) * 2.0 / 2
+
+
+def test_the_flight_names_its_ground_as_a_tile(flight: Path) -> None:
+    """The flight program finds the same heights in the tile that flight.toml names."""
+    recorded = open_flight(flight)
+    assert recorded.spec.ground.terrain is not None
+    tile = read_tile(recorded.path(recorded.spec.ground.terrain))
+    heights_m = np.loadtxt(flight / "dem.txt")
+    assert float(np.nanmedian(tile.heights_m)) == pytest.approx(
+        float(np.median(heights_m)), abs=0.5
+    )
+    assert tile.low_high_m == pytest.approx((heights_m.min(), heights_m.max()), abs=0.5)
 
 
 def test_a_flight_that_leaves_the_district_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.geo.terrain import read_tile
 from sim.render.geometry import indexed
 from sim.vehicle.vehicle import Origin
-from sim.world.dem import write_dem
+from sim.world.dem import write_dem, write_tile
 from sim.world.district import District
 from sim.world.families import FAMILIES, in_season
 from sim.world.finds import Find
@@ -164,3 +165,21 @@ def test_the_dem_holds_the_ground_that_is_drawn(
     true = hills.up_m(east, north) + height_m(plain.layout, east, north) + 500.0
     assert read[row, col] == pytest.approx(float(true), abs=0.011)
     assert "first_node_lat_lon_deg 30.0017" in path.read_text()
+
+
+def test_the_tile_is_the_same_ground(plain: District, hills: Terrain, tmp_path: Path) -> None:
+    """The flight program reads of the tile what was drawn, a little beyond the district, too."""
+    origin = Origin(30.0, 104.0, 500.0, -40.0)
+    write_tile(replace(plain, terrain=hills), origin, tmp_path / "dem.npz")
+    tile = read_tile(tmp_path / "dem.npz")
+    assert tile.is_sea_level
+    rng = np.random.default_rng(2)
+    for east, north in rng.uniform(-HALF_M, HALF_M, (200, 2)):
+        if float(plain.layout.river.distance_m(np.array(east), np.array(north))) < 6.0:
+            continue  # a bank is steeper than two metres can show
+        lat, lon = origin.geodetic(east, north)
+        true = hills.up_m(np.array(east), np.array(north)) + 500.0
+        got = float(tile.height_m(np.array(lat), np.array(lon)))
+        assert got == pytest.approx(float(true), abs=0.1)
+    beyond = origin.geodetic(HALF_M + 100.0, 0.0)
+    assert np.isfinite(tile.height_m(np.array(beyond[0]), np.array(beyond[1])))
