@@ -148,7 +148,7 @@ def _bodies(text: str) -> list[tuple[int, str]]:
     found = list(_TIMES.finditer(text))
     ends = [match.start() for match in found[1:]] + [len(text)]
     bodies: list[tuple[int, str]] = []
-    for match, end in zip(found, ends, strict=True):
+    for match, end in zip(found, ends, strict=False):
         hours, minutes, seconds, ms = map(int, match.groups())
         total_ms = ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
         body = text[match.end() : min(end, match.end() + MAX_BLOCK_CHARS)]
