@@ -83,7 +83,7 @@ class RecordedFlight:
             yield from read_log(path)
             return
         for one in read_srt(path, home_amsl_m=telemetry.home_amsl_m):
-            yield replace(one, record_utc_ns=UtcNs(one.record_utc_ns - self._zone_ns))
+            yield replace(one, record_utc_ns=UtcNs(one.record_utc_ns + self._shift_ns))
 
     def telemetry(self, senders: Senders) -> Telemetry:
         """Make what takes these messages and gives poses.
@@ -105,9 +105,13 @@ class RecordedFlight:
     def _subtitles(self) -> SrtTrack:
         return srt_track(self.path(self.spec.telemetry.log or Path()))
 
-    @property
-    def _zone_ns(self) -> int:
-        return round(self.spec.time.utc_offset_h * _NS_PER_HOUR)
+    @cached_property
+    def _shift_ns(self) -> int:
+        """From the subtitles' own clock to UTC: by the start that is told, else by the zone."""
+        time = self.spec.time
+        if time.start_utc is not None:
+            return unix_ns(time.start_utc) - self._subtitles.start_utc_ns
+        return -round(time.utc_offset_h * _NS_PER_HOUR)
 
     def n_frames(self) -> int | None:
         """Count the frames of all cameras, as far as the folder says; None where it does not."""
@@ -153,8 +157,8 @@ class RecordedFlight:
             times_ns = _frame_times(self.path(camera.frames))
             return lambda index, _pts_ns: times_ns.get(index)
         if self.spec.time.rule == "srt":
-            track, zone_ns = self._subtitles, self._zone_ns
-            start_ns = track.start_utc_ns - zone_ns
+            track = self._subtitles
+            start_ns = track.start_utc_ns + self._shift_ns
             return lambda index, pts_ns: start_ns + track.frame_ns(index, pts_ns)
         first_ns = unix_ns(self.spec.time.start_utc or datetime.fromtimestamp(0, timezone.utc))
         return lambda _index, pts_ns: first_ns + pts_ns

@@ -16,6 +16,7 @@ import typer
 
 from edge import __version__
 from edge.cli import (
+    adopt,
     bench,
     calibrate,
     check,
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FLYING = (demo, fly, desk, check, replay, decode)
-_WORKSHOP = (calibrate, geotag, terrain, bench, model, simulate, score, schema)
+_WORKSHOP = (adopt, calibrate, geotag, terrain, bench, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)
 
