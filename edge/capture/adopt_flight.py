@@ -42,6 +42,7 @@ class Told:
     utc_offset_h: float | None = None
     home_amsl_m: float | None = None
     name: str | None = None
+    copies: bool = False  # calibrations from elsewhere go into the folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def adopt_flight(source: Path, told: Told) -> Adoption:
         str(tables["telemetry"].get("log", "")).lower().endswith(SUBTITLE_SUFFIX)
     )
     camera["calibration"] = _calibration(folder, told, new_files)
-    camera["mount"] = _mount(folder, told, bool(own_attitude))
+    camera["mount"] = _mount(folder, told, bool(own_attitude), new_files)
     tables["camera"] = [camera]
     order = ("format", "name", "camera", "telemetry", "time")
     tables = {key: tables[key] for key in order if key in tables}
@@ -232,7 +233,7 @@ def _calibration(folder: Path, told: Told, new_files: dict[str, str]) -> str:
         if not told.camera.is_file():
             raise FlightError(f"{told.camera}: no such calibration")
         new_files.pop("camera.toml", None)
-        return _named(told.camera, folder)
+        return _kept(told.camera, folder / "camera.toml", told, new_files)
     if (folder / "camera.toml").is_file():
         new_files.pop("camera.toml", None)
     elif "camera.toml" not in new_files:
@@ -243,19 +244,31 @@ def _calibration(folder: Path, told: Told, new_files: dict[str, str]) -> str:
     return "camera.toml"
 
 
-def _mount(folder: Path, told: Told, tells_own_attitude: bool) -> str:
+def _mount(folder: Path, told: Told, tells_own_attitude: bool, new_files: dict[str, str]) -> str:
     if told.mount is not None:
         if not told.mount.is_file():
             raise FlightError(f"{told.mount}: no such mount")
-        return _named(told.mount, folder)
+        return _kept(told.mount, folder / "mount.toml", told, new_files)
     if (folder / "mount.toml").is_file():
         return "mount.toml"
     if tells_own_attitude and told.gimbal_mount is not None:
-        return _named(told.gimbal_mount, folder)
+        return _kept(told.gimbal_mount, folder / "mount.toml", told, new_files)
     raise FlightError(
         f"{folder}: how does the camera hang?  Give --mount: fixed, servo gimbal or stabilised "
         "gimbal, as in calibration/mounts; read wrong, it is tens of metres on the ground"
     )
+
+
+def _kept(path: Path, copy: Path, told: Told, new_files: dict[str, str]) -> str:
+    """Name a calibration where it lies, or as its copy in the folder, which can then travel."""
+    is_inside = path.resolve().is_relative_to(copy.parent.resolve())
+    if is_inside or not told.copies or copy.exists():
+        return _named(path, copy.parent)
+    try:
+        new_files[copy.name] = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlightError(f"{path}: cannot be read as a calibration ({error})") from error
+    return copy.name
 
 
 def _zone(told: Told) -> dict[str, float]:

@@ -53,10 +53,7 @@ def srt_words(
     subtitles = track.file.subtitles
     placed = [one for one in subtitles if one.has_place]
     span_s = max((subtitles[-1].start_ns - subtitles[0].start_ns) * 1e-9, 1e-3)
-    changes = sum(
-        (a.lat_deg, a.lon_deg) != (b.lat_deg, b.lon_deg)
-        for a, b in pairwise(placed)
-    )
+    changes = sum((a.lat_deg, a.lon_deg) != (b.lat_deg, b.lon_deg) for a, b in pairwise(placed))
     dialect = track.file.dialect
     words = [
         f"telemetry: {path.name}, subtitles in the dialect {dialect.name!r} ({dialect.makers}); "

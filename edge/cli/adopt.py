@@ -59,6 +59,7 @@ def adopt(
         utc_offset_h=utc_offset,
         home_amsl_m=home_amsl,
         name=name,
+        copies=True,
     )
     folder = source if source.is_dir() else source.parent
     path = folder / FLIGHT_FILE
