@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,6 +37,7 @@ WHAT = "ArduPilot DataFlash log"
 _MAGIC = b"\xa3\x95\x80"  # a log begins with the format of its formats
 _HEAD_BYTES = 4096
 _BATCH = 512
+_STDERR = 2
 # UTC − boot is the largest of the first fixes': a fix is logged after the instant that it is of.
 _CLOCK_FIXES = 50
 _CLOCK_AGREE_NS = 2 * 10**9
@@ -116,12 +120,27 @@ def _opened(kind: Any, path: Path) -> Any:
     """Make a reader; one that fails while it looks through the file leaves it open otherwise."""
     reader = kind.__new__(kind)
     try:
-        reader.__init__(str(path))
+        with _silenced():
+            reader.__init__(str(path))
     except BaseException:
         if (file := getattr(reader, "filehandle", None)) is not None:
             file.close()
         raise
     return reader
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Drop what C code writes to stderr: pymavlink's indexer writes a line for each bad byte."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _counts(reader: Any) -> dict[str, int]:

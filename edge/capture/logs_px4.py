@@ -63,7 +63,8 @@ class Topic:
         values = self.columns.get(name)
         if values is None:
             return np.full(len(self), default)
-        return np.asarray(values, np.float64)
+        with np.errstate(invalid="ignore"):  # a damaged log's NaN of the signalling kind
+            return np.asarray(values, np.float64)
 
     def at(self, name: str, times_us: FloatArray) -> FloatArray:
         """Interpolate a column; NaN where no sample is near."""
