@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from edge.capture.clock import BOOT_WRAP_MS
@@ -16,12 +17,16 @@ from edge.capture.log_reports import (
     complete_heights,
     position_report,
 )
+from edge.capture.pose_buffer_math import metres_per_degree, wrapped_deg
 from edge.capture.still_poses import StillPose, read_still_pose
 from edge.errors import FlightError, TelemetryError
 from edge.records import UtcNs
 
 log = logging.getLogger(__name__)
 
+# Further than this from the still before, with the time between rounded to seconds, no place is.
+JUMP_M, MAX_SPEED_MPS = 100.0, 60.0
+LONGEST_STEP_S = 10.0  # between stills that are of one leg
 _HOUR_NS = 3600 * 10**9
 
 
@@ -66,11 +71,68 @@ def posed_stills(paths: Sequence[Path], utc_offset_h: float = 0.0) -> list[Posed
     timed.sort(key=lambda one: (one[0], one[1]))
     if any(later[1].name < earlier[1].name for earlier, later in pairwise(timed)):
         log.warning("stills_out_of_order: their times are not in the order of their names")
+    return _with_motion(_with_cameras_that_turn(_apart(timed)))
+
+
+def _apart(timed: Sequence[tuple[int, Path, StillPose]]) -> list[PosedStill]:
+    """Spread stills of one second over it: most cameras write whole seconds."""
     posed: list[PosedStill] = []
-    for utc_ns, path, pose in timed:  # most cameras write whole seconds
-        newest_ns = posed[-1].utc_ns + NS_PER_MS if posed else utc_ns
-        posed.append(PosedStill(path, max(utc_ns, newest_ns), pose))
-    return _with_cameras_that_turn(posed)
+    for _, group in groupby(timed, key=lambda one: one[0]):
+        same = list(group)
+        for i, (utc_ns, path, pose) in enumerate(same):
+            spread_ns = utc_ns + i * 1000 // len(same) * NS_PER_MS
+            newest_ns = posed[-1].utc_ns + NS_PER_MS if posed else spread_ns
+            posed.append(PosedStill(path, max(spread_ns, newest_ns), pose))
+    return posed
+
+
+def _with_motion(posed: list[PosedStill]) -> list[PosedStill]:
+    """Strike out places that no aircraft reaches from the still before; fill in velocities."""
+    kept = list(posed)
+    for i, (earlier, later) in enumerate(pairwise(posed), start=1):
+        if _distance_m(earlier, later) > JUMP_M + MAX_SPEED_MPS * (
+            1.0 + _between_s(earlier, later)
+        ):
+            log.warning("still_place_jumps path=%s", later.path)
+            kept[i] = replace(later, pose=replace(later.pose, lat_deg=math.nan))
+    return [
+        one
+        if any(one.pose.velocity_ned_mps)
+        else replace(
+            one,
+            pose=replace(
+                one.pose,
+                velocity_ned_mps=_velocity(kept[max(i - 1, 0)], kept[min(i + 1, len(kept) - 1)]),
+            ),
+        )
+        for i, one in enumerate(kept)
+    ]
+
+
+def _between_s(start: PosedStill, end: PosedStill) -> float:
+    return (end.utc_ns - start.utc_ns) * 1e-9
+
+
+def _offset_m(start: PosedStill, end: PosedStill) -> tuple[float, float]:
+    if not (start.pose.has_place and end.pose.has_place):
+        return 0.0, 0.0
+    m_north, m_east = metres_per_degree(start.pose.lat_deg)
+    return (
+        (end.pose.lat_deg - start.pose.lat_deg) * m_north,
+        wrapped_deg(end.pose.lon_deg - start.pose.lon_deg) * m_east,
+    )
+
+
+def _distance_m(start: PosedStill, end: PosedStill) -> float:
+    return math.hypot(*_offset_m(start, end))
+
+
+def _velocity(start: PosedStill, end: PosedStill) -> tuple[float, float, float]:
+    between_s = _between_s(start, end)
+    if not 0.0 < between_s <= LONGEST_STEP_S:
+        return (0.0, 0.0, 0.0)
+    north_m, east_m = _offset_m(start, end)
+    return (north_m / between_s, east_m / between_s, 0.0)
 
 
 def _with_cameras_that_turn(posed: list[PosedStill]) -> list[PosedStill]:

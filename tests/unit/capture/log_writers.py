@@ -32,7 +32,7 @@ class Kind:
 
 
 KINDS = {
-    "ATT": Kind(1, "Qccccccccb", "TimeUS,DesRoll,Roll,DesPitch,Pitch,DesYaw,Yaw,ErrRP,ErrYaw,AEKF"),
+    "ATT": Kind(1, "QccccCCCCB", "TimeUS,DesRoll,Roll,DesPitch,Pitch,DesYaw,Yaw,ErrRP,ErrYaw,AEKF"),
     "POS": Kind(2, "QLLfff", "TimeUS,Lat,Lng,Alt,RelHomeAlt,RelOriginAlt"),
     "GPS": Kind(
         3, "QBBIHBcLLeffffB",

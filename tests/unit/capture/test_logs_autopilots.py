@@ -5,17 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge.capture.clock import BootClock, utc_by_record_time
 from edge.capture.log_records import gps_utc_ns
 from edge.capture.logs import read_log
+from edge.capture.recording_spec import FlightTelemetry
+from edge.capture.telemetry import Telemetry
 from edge.errors import TelemetryError
 from edge.records import NoPose, Pose, TimeQuality, YawReference
 from tests.unit.capture.log_writers import UlogTopic, dataflash, dataflash_text, ulog
 from tests.unit.capture.logged_flight import (
     BOOT_S,
     GIMBAL_PITCH_DEG,
+    GPS_MS,
+    GPS_WEEK,
     HEIGHT_M,
     HOME_AMSL_M,
     LON_DEG,
@@ -220,3 +226,50 @@ def test_the_real_px4_log_is_a_hop_over_its_home(shared_data: Path) -> None:
         assert -1.0 < pose.above_home_m < 10.0
         assert abs(pose.ned_from_body_wxyz[0]) > 0.99
         assert pose.gimbal is None
+
+
+def test_a_real_flights_poses_are_the_same_from_either_log(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    """What a link carried, written as a DataFlash log, gives the link's poses to its rounding."""
+    rows: list[tuple[str, dict[str, float]]] = []
+    link = Telemetry(FlightTelemetry(log=Path("a.tlog")), utc_by_record_time, BootClock(1e-3))
+    offset_ms = 0
+    for one in read_log(shared_data / "logs" / "ardupilot-sitl-tuned.tlog"):
+        message, name = one.message, one.message.get_type()
+        if message.get_srcComponent() != 1 or name not in {"ATTITUDE", "GLOBAL_POSITION_INT"}:
+            continue
+        if not 150_000 < message.time_boot_ms < 180_000:
+            continue
+        offset_ms = offset_ms or UTC_S * 1000 - message.time_boot_ms
+        link.feed(message, (message.time_boot_ms + offset_ms) * 1_000_000)
+        rows += _rows_of(message, name)
+    week_ms = GPS_MS - (UTC_S * 1000 - offset_ms)
+    fixes = [
+        ("GPS", {"TimeUS": ms * 1000, "Status": 3, "GWk": GPS_WEEK, "GMS": week_ms + ms, "U": 1})
+        for ms in range(150_000, 152_000, 200)
+    ]
+    path = tmp_path / "real.BIN"
+    path.write_bytes(dataflash(sorted([*fixes, *rows], key=lambda row: row[1]["TimeUS"])))
+    logged = fed(path)
+    for t_s in (5.003, 11.017, 17.029, 23.011, 27.007):
+        wanted, got = pose_at(link, t_s), pose_at(logged, t_s)
+        assert isinstance(wanted, Pose)
+        assert isinstance(got, Pose)
+        assert (got.lat_deg - wanted.lat_deg) * M_PER_LAT_DEG == pytest.approx(0.0, abs=0.02)
+        assert got.above_home_m == pytest.approx(wanted.above_home_m, abs=0.01)
+        pairs = zip(got.ned_from_body_wxyz, wanted.ned_from_body_wxyz, strict=True)
+        assert abs(sum(a * b for a, b in pairs)) > math.cos(math.radians(0.02) / 2)
+
+
+def _rows_of(message: Any, name: str) -> list[tuple[str, dict[str, float]]]:
+    at: dict[str, float] = {"TimeUS": message.time_boot_ms * 1000}
+    if name == "ATTITUDE":
+        angles = {"Roll": message.roll, "Pitch": message.pitch, "Yaw": message.yaw % math.tau}
+        return [("ATT", at | {key: math.degrees(value) for key, value in angles.items()})]
+    velocity = {"VN": message.vx / 100, "VE": message.vy / 100, "VD": message.vz / 100}
+    place = {"Lat": message.lat / 1e7, "Lng": message.lon / 1e7, "Alt": message.alt / 1e3}
+    return [
+        ("XKF1", at | velocity),
+        ("POS", at | place | {"RelHomeAlt": message.relative_alt / 1e3}),
+    ]

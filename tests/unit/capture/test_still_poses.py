@@ -150,6 +150,36 @@ def test_a_sensefly_still_is_read_with_its_accuracy(tmp_path: Path) -> None:
     assert math.isnan(pose.above_home_m)
 
 
+def test_a_place_that_jumps_is_no_fix(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One still a kilometre off between its neighbours is struck out, and named."""
+    paths = folder_of(tmp_path, *[dji_xmp(**NADIR, **HEIGHTS)] * 5)
+    far = (PLACE[0] + 0.01, PLACE[1])
+    still(paths[2], exif=exif(taken=taken(2), lat_lon_deg=far), xmp=dji_xmp(**NADIR, **HEIGHTS))
+    telemetry, times_ns = fed(paths)
+    answers = [telemetry.at(utc_ns) for utc_ns in times_ns]
+    assert answers[2] is NoPose.NO_FIX
+    assert all(isinstance(answers[i], Pose) for i in (0, 1, 4))
+    assert "DJI_0002" in caplog.text
+
+
+@pytest.mark.parametrize("speed_mps", [5.0, 20.0])
+def test_stills_in_quick_succession_are_no_jumps(tmp_path: Path, speed_mps: float) -> None:
+    """Every 0.7 s at 20 m/s, with times in whole seconds: each still has its own exact place."""
+    paths = []
+    for i in range(12):
+        lat_deg = PLACE[0] + speed_mps * 0.7 * i / 110_877.0
+        path = tmp_path / f"DJI_{i:04d}.JPG"
+        time = exif(taken=taken(int(0.7 * i)), lat_lon_deg=(lat_deg, PLACE[1]))
+        still(path, exif=time, xmp=dji_xmp(**NADIR, **HEIGHTS))
+        paths.append(path)
+    telemetry, times_ns = fed(paths)
+    for i, utc_ns in enumerate(times_ns):
+        pose = telemetry.at(utc_ns)
+        assert isinstance(pose, Pose)
+        lat_deg = PLACE[0] + speed_mps * 0.7 * i / 110_877.0
+        assert pose.lat_deg == pytest.approx(lat_deg, abs=1e-8)
+
+
 def test_stills_of_one_second_keep_their_order_and_their_poses(tmp_path: Path) -> None:
     """Cameras write whole seconds: stills of the same second stay apart, in order of name."""
     xmps = [dji_xmp(**(NADIR | {"GimbalYawDegree": f"{10 * i}"}), **HEIGHTS) for i in range(1, 4)]
