@@ -38,6 +38,7 @@ class Told:
     gimbal_mount: Path | None = None  # of a camera that tells its own attitude from north
     log: Path | None = None
     stills: str | None = None  # glob
+    time_pattern: str | None = None  # strptime of a still's file name; UTC
     start_utc: datetime | None = None
     utc_offset_h: float | None = None
     home_amsl_m: float | None = None
@@ -190,6 +191,13 @@ def _adopt_stills(
 ) -> tuple[list[str], dict[str, str]]:
     chosen = [path for path in stills if path in set(folder.glob(camera["stills"]))]
     path = _log_of(folder, told, video=None)
+    if told.time_pattern is not None:
+        if path is None:
+            raise FlightError(f"{folder}: --time-pattern is for stills beside a log; there is none")
+        tables["time"] = {"rule": "filename", "pattern": told.time_pattern}
+        tables["telemetry"] = {"log": _named(path, folder)}
+        words, _ = log_words(path)
+        return [*words, f"time of each still: its name, read as {told.time_pattern}"], {}
     posed = posed_stills(chosen, told.utc_offset_h or 0.0)
     tables["time"] = {"rule": "exif", **_zone(told)}
     tells_place = any(one.pose.has_place for one in posed)

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # Positions come at 1 to 10 Hz and stand in many subtitles: only a new one is a sample, or one
 # that has stood so long that the vehicle hovers.
 HOVERS_NS = 500_000_000
+# A frame's own subtitle and its time stamp differ by rounding, and by an edit list at most.
+COUNT_AGREES_NS = 250_000_000
 # None of these aircraft flies as fast; further apart, one of two positions is wrong.
 MAX_SPEED_MPS = 45.0
 JUMP_FLOOR_M = 5.0
@@ -56,8 +58,13 @@ class SrtTrack:
         return any(math.isfinite(one.above_home_m) for one in self.file.subtitles)
 
     def frame_ns(self, index: int, pts_ns: int) -> int:
-        """Return the video time of a frame: its own subtitle's, else its time stamp's."""
-        return self.start_of_frame_ns.get(index, pts_ns)
+        """Return the video time of a frame: its own subtitle's, else its time stamp's.
+
+        A video that was encoded again at another rate has other frame numbers: then the count
+        means nothing, and the time stamp counts.
+        """
+        start_ns = self.start_of_frame_ns.get(index, pts_ns)
+        return start_ns if abs(start_ns - pts_ns) <= COUNT_AGREES_NS else pts_ns
 
 
 def srt_track(path: Path) -> SrtTrack:

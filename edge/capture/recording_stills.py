@@ -52,6 +52,7 @@ def posed_stills(paths: Sequence[Path], utc_offset_h: float = 0.0) -> list[Posed
         FlightError: Not one still has a time.
     """
     timed: list[tuple[int, Path, StillPose]] = []
+    untimed: list[Path] = []
     for path in paths:
         try:
             pose = read_still_pose(path)
@@ -59,15 +60,17 @@ def posed_stills(paths: Sequence[Path], utc_offset_h: float = 0.0) -> list[Posed
             log.warning("still_metadata_damaged %s", error)
             continue
         if pose.time_ns is None:
-            log.warning("still_without_time path=%s", path)
+            untimed.append(path)
             continue
         shift_ns = 0 if pose.has_zone else round(utc_offset_h * _HOUR_NS)
         timed.append((pose.time_ns - shift_ns, path, pose))
     if not timed:
         raise FlightError(
             f"{paths[0].parent if paths else '.'}: none of {len(paths)} stills tells its time in "
-            "EXIF (DateTimeOriginal); use time rule 'filename' and a log"
+            "EXIF (DateTimeOriginal); beside a log, give --time-pattern (time rule 'filename')"
         )
+    if untimed:
+        log.warning("still_without_time n=%d first=%s", len(untimed), untimed[0])
     timed.sort(key=lambda one: (one[0], one[1]))
     if any(later[1].name < earlier[1].name for earlier, later in pairwise(timed)):
         log.warning("stills_out_of_order: their times are not in the order of their names")

@@ -34,6 +34,9 @@ def adopt(
         None, help=".tlog, .BIN, .log, .ulg or .SRT; else the one beside the pictures."
     ),
     stills: str | None = typer.Option(None, help="Which stills, e.g. '*_W.JPG'."),
+    time_pattern: str | None = typer.Option(
+        None, help="Time (UTC) in a still's name, as strptime has it, e.g. %Y%m%d_%H%M%S.jpg."
+    ),
     start_utc: str | None = typer.Option(
         None, help="When the video began, e.g. 2024-06-10T02:14:56.5Z, where it does not say."
     ),
@@ -55,6 +58,7 @@ def adopt(
         gimbal_mount=GIMBAL_MOUNT,
         log=log,
         stills=stills,
+        time_pattern=time_pattern,
         start_utc=moment_of(start_utc),
         utc_offset_h=utc_offset,
         home_amsl_m=home_amsl,

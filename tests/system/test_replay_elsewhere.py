@@ -162,6 +162,22 @@ def test_what_cannot_be_seen_is_asked_for(footage: Footage, tmp_path: Path) -> N
     footage.assert_one_alert_in_its_place(tmp_path / "out")
 
 
+def test_stills_beside_a_log_take_their_times_from_their_names(
+    footage: Footage, tmp_path: Path
+) -> None:
+    """Stills without EXIF and a link's log: the name's pattern is asked for, and then it flies."""
+    for path in (footage.painted.folder / "main").glob("*.png"):
+        shutil.copy(path, footage.folder)
+    shutil.copy(footage.painted.folder / "flight.tlog", footage.folder)
+    told = ["--camera", str(footage.camera), "--mount", str(footage.painted.folder / "mount.toml")]
+    unsaid = command("adopt", str(footage.folder), *told)
+    assert (unsaid.returncode, "--time-pattern" in unsaid.stderr) == (2, True)
+    done = command("adopt", str(footage.folder), *told, "--time-pattern", "%Y%m%d%H%M%S%f.png")
+    assert done.returncode == 0, done.stderr
+    footage.replay(footage.folder, tmp_path / "out")
+    footage.assert_one_alert_in_its_place(tmp_path / "out")
+
+
 def test_a_folder_of_nothing_is_refused(tmp_path: Path) -> None:
     """No pictures, no such folder, no video: each is one sentence."""
     (tmp_path / "notes.txt").write_text("hello")

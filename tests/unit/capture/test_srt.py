@@ -252,10 +252,11 @@ def test_the_video_begins_when_the_subtitles_clock_says(tmp_path: Path) -> None:
 
 
 def test_a_frame_has_its_own_subtitles_time(tmp_path: Path) -> None:
-    """Where frames are counted, the count decides; else the video's own time stamps."""
+    """Where frames are counted as the video's are, the count decides; else its time stamps."""
     step_s, words, _ = SAMPLES[GIMBAL]
     track = srt_track(written(tmp_path, step_s, words))
-    assert track.frame_ns(30, 0) == 1_000_000_000
+    assert track.frame_ns(30, 1_001_000_000) == 1_000_000_000
+    assert track.frame_ns(30, 3_000_000_000) == 3_000_000_000  # encoded again at 10 a second
     assert track.frame_ns(5000, 77) == 77
     step_s, words, _ = SAMPLES[COMPACT]
     assert srt_track(written(tmp_path, step_s, words)).frame_ns(30, 77) == 77
