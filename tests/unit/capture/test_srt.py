@@ -334,3 +334,64 @@ def test_subtitles_of_a_film_are_no_telemetry(tmp_path: Path) -> None:
     path.write_text("1\n00:00:01,000 --> 00:00:02,000\nHello there.\n")
     with pytest.raises(TelemetryError, match="rel-abs"):
         read_subtitles(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "gimbal", "drone", "height_m"),
+    [
+        ("GPS (116.33, 39.98, 20) D 12m H 50m H.S 3m/s", None, None, 50.0),
+        (
+            "[latitude : 31.5] [longtitude : 120.3] [rel_alt 57.2 abs_alt 204.6] "
+            "[Drone: Yaw:1.9, Pitch:-3.1, Roll:1.5] [Gimbal: Yaw:10.0, Pitch:-45.0, Roll:0.5]",
+            (10.0, -45.0, 0.5),
+            (1.9, -3.1, 1.5),
+            57.2,
+        ),
+        (
+            "[latitude: 31.5] [longitude: 120.3] [rel_alt: 57.2 abs_alt: 204.6] "
+            "drone: yaw 1.9 pitch -3.1 roll 1.5 gimbal: yaw 10.0 pitch -45.0 roll 0.5",
+            (10.0, -45.0, 0.5),
+            (1.9, -3.1, 1.5),
+            57.2,
+        ),
+        (
+            "RTK (120.083799, 30.213635, 28), HOME (120.084146, 30.214243, 103.55m), D 75.36m, "
+            "H 76.19m, F.PRY (-5.3°, 2.1°, 28.3°), G.PRY (-40.0°, 0.0°, 28.2°)",
+            (28.2, -40.0, 0.0),
+            (28.3, -5.3, 2.1),
+            76.19,
+        ),
+        (
+            "[latitude: 31.5] [longitude: 120.3] [rel_alt: 5.0 abs_alt: 9.0] "
+            "[gb_yaw: 999.0 gb_pitch: -60.0 gb_roll: 0.0]",
+            None,
+            None,
+            5.0,
+        ),
+    ],
+)
+def test_attitudes_are_read_in_every_spelling(
+    tmp_path: Path,
+    body: str,
+    gimbal: tuple[float, ...] | None,
+    drone: tuple[float, ...] | None,
+    height_m: float,
+) -> None:
+    """Yaw, pitch and roll come by their names, whatever their order; impossible ones are none."""
+    path = tmp_path / "a.SRT"
+    path.write_text(f"1\n00:00:00,000 --> 00:00:01,000\n{body}\n", "utf-8")
+    (one,) = read_subtitles(path).subtitles
+    assert one.gimbal_ypr_deg == gimbal
+    assert one.drone_ypr_deg == drone
+    assert one.above_home_m == height_m
+    assert one.has_place
+
+
+def test_without_a_height_above_home_nothing_is_placed(tmp_path: Path) -> None:
+    """An attitude and an altitude of no datum are not enough: a reason, never a place."""
+    more = " [gb_yaw: 35.0 gb_pitch: -60.0 gb_roll: 0.0]"
+    path = written(tmp_path, 1 / 30, lambda n, t: framed(n, t, altitude(t) + more))
+    telemetry, start_ns = fed(path)
+    pose = telemetry.at(start_ns + 1_500_000_000)
+    assert isinstance(pose, Pose)
+    assert isinstance(placed(pose), Unlocated)
