@@ -5,65 +5,23 @@ Relative paths are relative to the config file; `read_patrol` makes them absolut
 
 from __future__ import annotations
 
-import re
-import typing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
+from pydantic import Field, field_validator, model_validator
+
+from edge.config_delivery import (
+    CommandsConfig,
+    DeskConfig,
+    EvidenceConfig,
+    MailboxConfig,
+    MqttConfig,
+    PrivacyConfig,
+    SigningConfig,
+    StatusConfig,
 )
-
+from edge.config_table import Fraction, Name, NotNegative, Positive, Table
 from edge.toml_file import law_broken
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,32}$"
-
-
-def _in_words(name: Any) -> Any:
-    """Refuse what is no name before the library does, which would show the pattern."""
-    if isinstance(name, str) and re.fullmatch(NAME_PATTERN, name) is None:
-        raise ValueError("a name has letters, digits, _ and - only, 1 to 32 of them")
-    return name
-
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN), BeforeValidator(_in_words)]
-
-
-def _plain_type(annotation: Any) -> Any:
-    """Return the type beside None of an optional field's annotation; any other as it is."""
-    inner = [one for one in typing.get_args(annotation) if one is not type(None)]
-    if type(None) not in typing.get_args(annotation) or len(inner) != 1:
-        return annotation
-    return typing.get_args(inner[0])[0] if typing.get_origin(inner[0]) is Annotated else inner[0]
-
-
-class Table(BaseModel):
-    """A TOML table: unknown keys refused, values fixed once read, text no number and no switch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_of_its_own_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what pydantic would convert: `tls = "no"` is a mistake that would fly.
-
-        Not its strict mode: that refuses a TOML list for a tuple and text for a path, too.
-        """
-        plain = _plain_type(cls.model_fields[str(info.field_name)].annotation)
-        if plain is bool and not isinstance(value, bool):
-            raise ValueError("write true or false, without quotes")
-        if plain in {int, float} and isinstance(value, (str, bool)):
-            raise ValueError("write a number, without quotes")
-        return value
 
 
 class DistrictConfig(Table):
@@ -271,98 +229,6 @@ class AssociationConfig(Table):
     bias_floor_m: NotNegative = Field(0.3, description="no fused ellipse is smaller")
     forget_tentative_s: Positive = 60.0
     max_incidents: int = Field(2000, ge=10)
-
-
-class MqttConfig(Table):
-    """Where the uplink and the desk connect."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8883, ge=1, le=65535)
-    tls: bool = True
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    username: str | None = None
-    password_file: Path | None = Field(None, description="one line; mode 600")
-    keepalive_s: int = Field(30, ge=5, le=600, description="seconds between pings")
-    session_expiry_s: int = Field(7 * 86400, ge=86400)
-    resend_after_s: Positive = Field(5.0, description="no ack of the desk: first resend")
-    resend_max_s: Positive = 120.0
-    in_flight: int = Field(50, ge=1, le=1000)
-    desk_client_id: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="name of the desk's session at the broker, one for each desk; none: made once "
-        "and kept in its database",
-    )
-
-    @model_validator(mode="after")
-    def _certificate_is_whole(self) -> MqttConfig:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
-        return self
-
-
-class SigningConfig(Table):
-    """Whether the drone signs what it sends."""
-
-    key_file: Path | None = Field(
-        None, description="sign.key of `skywhistle keys`, mode 600; none: nothing is signed"
-    )
-
-
-class DeskConfig(Table):
-    """What only the desk reads."""
-
-    drone_keys: Path | None = Field(
-        None, description="folder with <drone>.pub: from such a drone only what it signed is taken"
-    )
-
-
-class CommandsConfig(Table):
-    """Whose commands are obeyed."""
-
-    keys: tuple[Path, ...] = Field(
-        (), description="public keys, PEM; none: no command is obeyed. `skywhistle keys` makes them"
-    )
-
-
-class MailboxConfig(Table):
-    """The file between flight and uplink."""
-
-    path: Path = Path("var/mailbox.db")
-    max_mb: Positive = 64.0
-    validity_s: Positive = Field(7 * 86400.0, description="after which a message is worthless")
-
-
-class EvidenceConfig(Table):
-    """Pictures of findings."""
-
-    enabled: bool = True
-    folder: Path = Path("var/evidence")
-    max_kb: float = Field(10.0, gt=0.5, le=10.0)
-    max_mb: Positive = 256.0
-
-
-class PrivacyConfig(Table):
-    """What of bystanders may be kept."""
-
-    max_detail_cm: Positive | None = Field(
-        10.0,
-        description="outside the finding pictures are kept no finer than this on the ground, "
-        "centimetres a pixel; a licence plate needs about 2",
-    )
-    originals_key: Path | None = Field(
-        None, description="originals.pub of `skywhistle keys`: whole frames are held, sealed to it"
-    )
-    keep_originals_days: Positive = 30.0
-    originals_max_mb: Positive = 512.0
-
-
-class StatusConfig(Table):
-    """What the drone says of itself."""
-
-    interval_s: Positive = 10.0
 
 
 class PatrolConfig(Table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -150,7 +151,9 @@ def _line(look: Look, district: District | None) -> dict[str, Any]:
             else {
                 "lat_deg": round(pose.lat_deg, 8),
                 "lon_deg": round(pose.lon_deg, 8),
-                "above_home_m": round(pose.above_home_m, 2),
+                "above_home_m": (
+                    round(pose.above_home_m, 2) if math.isfinite(pose.above_home_m) else None
+                ),
                 "reach_s": round(pose.reach_s, 4),
             }
         ),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.desk.broker import EmbeddedBroker
 from edge.desk.receiver import CommittedAlert, run_desk
 from edge.records import UtcNs

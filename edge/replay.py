@@ -14,9 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.capture.clock import utc_by_record_time
 from edge.capture.recording import RecordedFlight
-from edge.capture.telemetry import Telemetry
 from edge.config import (
     AutopilotConfig,
     CameraConfig,
@@ -91,7 +89,7 @@ def replay(request: ReplayRequest) -> ReplayResult:
         OutputError, MailboxError: The results cannot be written; the mailbox is closed.
     """
     settings, flight = request.settings, request.flight
-    telemetry = Telemetry(settings.patrol.autopilot, utc_by_record_time)
+    telemetry = flight.telemetry(settings.patrol.autopilot)
     mailbox = Mailbox(settings.patrol.mailbox, Clocks())
     clock = ReplayClock()
     flight_log = FlightLog(
@@ -216,7 +214,7 @@ def replay_settings(
         )
         for camera in spec.camera
     )
-    ids = spec.telemetry.model_dump(exclude={"log"})
+    ids = spec.telemetry.model_dump(include={"system_id", "component_id", "gimbal_component_id"})
     replayed = patrol.model_copy(
         update={
             "camera": cameras,

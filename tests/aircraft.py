@@ -20,7 +20,7 @@ import psutil
 import pymap3d
 
 from edge.cli.main import main
-from edge.config import MailboxConfig, MqttConfig
+from edge.config_delivery import MailboxConfig, MqttConfig
 from edge.protocol.status import FlightStatus
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox, QueueState

@@ -12,7 +12,7 @@ from types import TracebackType
 
 import pytest
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.desk.broker import free_port
 
 START_WAIT_S = 10.0

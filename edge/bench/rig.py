@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.capture.link import MavlinkLink
-from edge.capture.logs import read_log
 from edge.capture.recording import LOOKAHEAD_NS, RecordedFlight, open_flight
 from edge.capture.telemetry import Telemetry
 from edge.capture.video_records import VideoSource
@@ -152,7 +151,7 @@ class LogFeed:
 
     def __init__(self, rig: Rig, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self._messages = read_log(rig.recorded.path(rig.recorded.spec.telemetry.log))
+        self._messages = rig.recorded.messages()
         self._waiting = next(self._messages, None)
         self._first_frame_utc_ns = rig.first_frame_utc_ns
         self._mono_from_utc_ns: int | None = None

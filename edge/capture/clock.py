@@ -75,7 +75,12 @@ class _Line:
 class BootClock:
     """Map one sender's `time_boot_ms` onto `mono_ns`, through drift, wrap and reboot."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorded_sigma_s: float | None = None) -> None:
+        """Args:
+        recorded_sigma_s: One sigma where what arrives is stamped by the sender's own clock, as
+            in a log that the autopilot writes itself; None: stamped as it arrives.
+        """
+        self._recorded_sigma_s = recorded_sigma_s
         self.restarts = 0
         self._start_over()
         self._asked: deque[int] = deque(maxlen=_ASKED_KEPT)
@@ -198,7 +203,9 @@ class BootClock:
     def sigma_s(self) -> float:
         """One sigma of the mapping; infinite before anything arrived."""
         line = self._best()
-        return math.inf if line is None else line.sigma_s
+        if line is None:
+            return math.inf
+        return line.sigma_s if self._recorded_sigma_s is None else self._recorded_sigma_s
 
     def boot_from_mono(self, mono_ns: int) -> int | None:
         """Return the unwrapped boot time in ns of an instant, or None with no mapping yet."""

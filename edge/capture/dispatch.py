@@ -17,9 +17,9 @@ from edge.capture.gimbal import (
     yaw_reference_from_flags,
 )
 from edge.capture.pose_buffer import Fix, Turn, is_finite
-from edge.capture.pose_buffer_math import normalised
+from edge.capture.pose_buffer_math import UNKNOWN_ROTATION, normalised
 from edge.capture.telemetry_state import Gnss, TelemetryState
-from edge.records import Home
+from edge.records import Home, YawReference
 
 Reader: TypeAlias = Callable[[TelemetryState, Any, int], None]
 
@@ -56,11 +56,12 @@ def attitude(state: TelemetryState, msg: Any, received_mono_ns: int) -> None:
 
 
 def attitude_quaternion(state: TelemetryState, msg: Any, received_mono_ns: int) -> None:
-    """Keep ATTITUDE_QUATERNION where no ATTITUDE comes."""
+    """Keep ATTITUDE_QUATERNION where no ATTITUDE comes; (0, 0, 0, 0) means that it is unknown."""
     boot_ns = state.boot_ns(msg.time_boot_ms, received_mono_ns)
     if boot_ns is None or boot_ns - state.euler_boot_ns < _PREFER_EULER_NS:
         return
-    q = normalised((msg.q1, msg.q2, msg.q3, msg.q4))
+    told = (msg.q1, msg.q2, msg.q3, msg.q4)
+    q = normalised(told) if any(told) else UNKNOWN_ROTATION
     if q is None:
         raise ValueError("the attitude quaternion is no rotation")
     rates = (msg.rollspeed, msg.pitchspeed, msg.yawspeed)
@@ -72,7 +73,7 @@ def global_position_int(state: TelemetryState, msg: Any, received_mono_ns: int) 
     """Keep GLOBAL_POSITION_INT; `relative_alt` is above home, not above ground."""
     boot_ns = state.boot_ns(msg.time_boot_ms, received_mono_ns)
     lat_deg, lon_deg = msg.lat * 1e-7, msg.lon * 1e-7
-    if abs(lat_deg) > 90.0 or abs(lon_deg) > 180.0:
+    if not (abs(lat_deg) <= 90.0 and abs(lon_deg) <= 180.0):  # also refuses NaN
         raise ValueError(f"no such place: {lat_deg}, {lon_deg}")
     if boot_ns is not None:
         velocity = (msg.vx * 1e-2, msg.vy * 1e-2, msg.vz * 1e-2)
@@ -132,10 +133,15 @@ def terrain_report(state: TelemetryState, msg: Any, received_mono_ns: int) -> No
 
 
 def gimbal_attitude(state: TelemetryState, msg: Any, received_mono_ns: int) -> None:
-    """Keep GIMBAL_DEVICE_ATTITUDE_STATUS; (0, 0, 0, 0) means that no gimbal was found yet."""
+    """Keep GIMBAL_DEVICE_ATTITUDE_STATUS; (0, 0, 0, 0) means that no gimbal is found."""
     time_ns = state.gimbal_ns(msg.time_boot_ms, received_mono_ns)
-    q = normalised((msg.q[0], msg.q[1], msg.q[2], msg.q[3]))
-    if q is not None and time_ns is not None:
+    told = (msg.q[0], msg.q[1], msg.q[2], msg.q[3])
+    q = normalised(told)
+    if time_ns is None:
+        return
+    if not any(told) and state.has_gimbal_device:  # from now on nobody knows where it looks
+        state.gimbal.append(time_ns, GimbalSample(UNKNOWN_ROTATION, YawReference.VEHICLE))
+    if q is not None:
         state.has_gimbal_device = True
         sample = GimbalSample(q, yaw_reference_from_flags(int(msg.flags)))
         state.gimbal.append(time_ns, sample)

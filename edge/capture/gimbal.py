@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge.capture.pose_buffer_math import (
+    UNKNOWN_ROTATION,
     Quaternion,
     Vector3,
     multiply,
@@ -54,6 +55,11 @@ class GimbalSample:
     quaternion_wxyz: Quaternion
     yaw_reference: YawReference
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is an attitude at all, and not the word that none is known."""
+        return self.quaternion_wxyz != UNKNOWN_ROTATION
+
 
 def yaw_reference_from_flags(flags: int) -> YawReference:
     """Tell what yaw is measured from: 32 and 64 say it outright, only then 16 implies it."""
@@ -78,9 +84,12 @@ def gimbal_at(track: Track[GimbalSample], time_ns: int) -> GimbalAttitude | None
         time_ns: The instant in that clock.
     """
     bracket = track.bracket(time_ns)
+    if isinstance(bracket, tuple) and any(not track.values[i].is_known for i in bracket):
+        return None
     if not isinstance(bracket, tuple):  # past the newest, or in a hole: the last one, with its age
         index = track.index_before(time_ns, STALE_S)
-        return None if index is None else _held(track, index, time_ns)
+        is_known = index is not None and track.values[index].is_known
+        return _held(track, index, time_ns) if index is not None and is_known else None
     first, second = bracket
     start, end = track.values[first], track.values[second]
     if first == second or start.yaw_reference is not end.yaw_reference:

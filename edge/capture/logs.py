@@ -1,4 +1,4 @@
-"""Telemetry logs by suffix.  `.tlog` now; another kind is one function in `READERS`.
+"""Telemetry logs by suffix; another kind is one function in `READERS`.
 
 A reader yields messages with `get_type`, `get_srcSystem`, `get_srcComponent` and MAVLink's field
 names and units, so that `Telemetry.feed` reads a log as it reads a link.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from edge.capture.dispatch import WANTED
 from edge.capture.link_frames import LONGEST_FRAME, FrameCutter, frame_length
+from edge.capture.log_records import LogMessage, LogReader
+from edge.capture.logs_dataflash import read_dataflash
+from edge.capture.logs_px4 import read_ulog
+from edge.capture.logs_srt import read_srt
 from edge.errors import TelemetryError
 from edge.records import UtcNs
 
@@ -22,17 +24,6 @@ log = logging.getLogger(__name__)
 
 _TIMESTAMP = struct.Struct(">Q")  # µs since 1970, before each frame
 _READ_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class LogMessage:
-    """One message, and when the recorder wrote it."""
-
-    record_utc_ns: UtcNs
-    message: Any
-
-
-LogReader: TypeAlias = "Callable[[Path, Collection[str]], Iterator[LogMessage]]"
 
 
 def read_tlog(path: Path, names: Collection[str] = WANTED) -> Iterator[LogMessage]:
@@ -95,7 +86,16 @@ def _record(data: bytes, at: int, cutter: FrameCutter) -> tuple[int, LogMessage 
     return _TIMESTAMP.size + length, record
 
 
-READERS: dict[str, LogReader] = {".tlog": read_tlog, ".mavlink": read_tlog}
+READERS: dict[str, LogReader] = {
+    ".tlog": read_tlog,
+    ".mavlink": read_tlog,
+    ".bin": read_dataflash,
+    ".log": read_dataflash,
+    ".ulg": read_ulog,
+    ".srt": read_srt,
+}
+# What a link's recorder wrote: its record time is an arrival.  The others' is the vehicle's own.
+FROM_A_LINK = frozenset({".tlog", ".mavlink"})
 
 
 def read_log(path: Path, names: Collection[str] = WANTED) -> Iterator[LogMessage]:

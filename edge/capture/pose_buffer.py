@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from edge.capture.pose_buffer_math import (
+    UNKNOWN_ROTATION,
     Quaternion,
     Vector3,
     hermite,
@@ -24,6 +25,11 @@ from edge.capture.pose_buffer_track import Track
 from edge.records import NoPose
 
 _NS = 1e-9
+# A fix this far from where the velocities of its neighbours lead is a jump: more than an estimator
+# corrects in one step, and what a hard manoeuvre between two samples may add.
+JUMP_M = 10.0
+JUMP_MPS2 = 20.0
+JUMP_WITHIN_S = 3.0  # over a longer hole velocities say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,11 @@ class Turn:
     ned_from_body_wxyz: Quaternion | None
     euler_rad: Vector3
     rates_body_radps: Vector3
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is an attitude at all, and not the word that none is known."""
+        return self.ned_from_body_wxyz != UNKNOWN_ROTATION
 
     def quaternion(self) -> Quaternion:
         return self.ned_from_body_wxyz or quaternion_from_euler(*self.euler_rad)
@@ -99,6 +110,8 @@ def turn_between(track: Track[Turn], bracket: tuple[int, int], boot_ns: int) -> 
     first, second = bracket
     start, end = track.values[first], track.values[second]
     since_s = (boot_ns - track.times_ns[first]) * _NS
+    if not (start.is_known and end.is_known):  # between a known and an unknown lies no known one
+        return Turn(UNKNOWN_ROTATION, start.euler_rad, start.rates_body_radps)
     if first == second:
         q = turned(start.quaternion(), start.rates_body_radps, since_s)
         return Turn(q, start.euler_rad, start.rates_body_radps)
@@ -113,6 +126,8 @@ def _fix_between(track: Track[Fix], bracket: tuple[int, int], boot_ns: int) -> F
     if start.is_nowhere or end.is_nowhere:
         return None
     since_s = (boot_ns - track.times_ns[first]) * _NS
+    if _jumps(track, first) or (second != first and _jumps(track, second)):
+        return None
     if first == second:
         north_m, east_m, up_m = _travelled(start.velocity_ned_mps, since_s)
         moved = (north_m, east_m, start.amsl_m + up_m, start.above_home_m + up_m)
@@ -132,6 +147,30 @@ def _fix_between(track: Track[Fix], bracket: tuple[int, int], boot_ns: int) -> F
         hermite((a, b), (rate_a, rate_b), dt_s, fraction) for a, b, rate_a, rate_b in ends_m
     )
     return _displaced(start, (north, east, amsl, home), _blend(v0, v1, fraction))
+
+
+def _jumps(track: Track[Fix], index: int) -> bool:
+    """Tell whether a fix lies where its own velocities cannot have brought the vehicle.
+
+    A receiver that jumps, or an estimator that is reset, puts one sample far from the last; which
+    of the two is right cannot be told, so nothing is vouched for on either side of the jump.
+    """
+    if index == 0:
+        return False
+    start, end = track.values[index - 1], track.values[index]
+    if start.is_nowhere or end.is_nowhere:
+        return False
+    dt_s = (track.times_ns[index] - track.times_ns[index - 1]) * _NS
+    if dt_s > JUMP_WITHIN_S:
+        return False
+    m_north, m_east = metres_per_degree(start.lat_deg)
+    north_mps = 0.5 * (start.velocity_ned_mps[0] + end.velocity_ned_mps[0])
+    east_mps = 0.5 * (start.velocity_ned_mps[1] + end.velocity_ned_mps[1])
+    off_m = math.hypot(
+        (end.lat_deg - start.lat_deg) * m_north - north_mps * dt_s,
+        wrapped_deg(end.lon_deg - start.lon_deg) * m_east - east_mps * dt_s,
+    )
+    return off_m > JUMP_M + 0.5 * JUMP_MPS2 * dt_s * dt_s
 
 
 def _travelled(velocity_ned_mps: Vector3, dt_s: float) -> Vector3:

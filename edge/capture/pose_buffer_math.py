@@ -12,6 +12,9 @@ from typing import TypeAlias
 Quaternion: TypeAlias = tuple[float, float, float, float]
 Vector3: TypeAlias = tuple[float, float, float]
 
+# Stands for an attitude that nobody tells, as MAVLink's gimbals do; no unit quaternion is it.
+UNKNOWN_ROTATION: Quaternion = (0.0, 0.0, 0.0, 0.0)
+
 _WGS84_A_M = 6378137.0
 _WGS84_E2 = 6.69437999014e-3
 # Below this angle between two quaternions sin() cancels and the chord is as good as the arc.

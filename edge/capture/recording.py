@@ -11,114 +11,35 @@ import csv
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edge.capture.clock import BootClock, utc_by_record_time
 from edge.capture.files import StillFolder, VideoFile
-from edge.capture.logs import read_log
+from edge.capture.log_records import LOGGER_SIGMA_S, LogMessage, unix_ns
+from edge.capture.logs import FROM_A_LINK, read_log
+from edge.capture.logs_srt import SrtTrack, read_srt, srt_track
+from edge.capture.recording_spec import FORMAT, SUBTITLE_SUFFIX, FlightCamera, FlightSpec
+from edge.capture.recording_stills import PosedStill, messages_of, posed_stills
+from edge.capture.telemetry import Telemetry
+from edge.capture.telemetry_state import Senders
 from edge.errors import FlightError
-from edge.records import Frame, ImageArray, MonoNs, Tick
+from edge.records import Frame, ImageArray, MonoNs, Tick, UtcNs
 from edge.toml_file import read_toml
 
-FORMAT = 1
 # Telemetry is fed this far ahead of a frame, so that its pose is interpolated, never extrapolated.
 LOOKAHEAD_NS = 1_000_000_000
 TICK_NS = 1_000_000_000
 _NS_PER_US = 1_000
+_NS_PER_HOUR = 3600 * 10**9
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FlightCamera(_Table):
-    """A camera of a recorded flight: pictures, their times, and how it looked at the world."""
-
-    id: str
-    video: Path | None = None
-    stills: str | None = Field(None, description="glob, e.g. *.jpg")
-    frames: Path | None = Field(None, description="CSV: frame,utc_us in the log's record time")
-    calibration: Path
-    mount: Path
-    latency_s: float = 0.0
-    latency_sigma_s: float = Field(0.02, ge=0.0)
-
-    @model_validator(mode="after")
-    def _one_kind_of_picture(self) -> FlightCamera:
-        if (self.video is None) == (self.stills is None):
-            raise ValueError("a camera has either `video` or `stills`")
-        return self
-
-
-class FlightTelemetry(_Table):
-    """The autopilot's log and whose messages in it count."""
-
-    log: Path
-    system_id: int = Field(1, ge=1, le=255)
-    component_id: int = Field(1, ge=1, le=255)
-    gimbal_component_id: int = Field(1, ge=1, le=255)
-
-
-class FlightTime(_Table):
-    """How a frame gets its time on the log's record clock."""
-
-    rule: Literal["frame_times", "filename", "start_utc"] = "frame_times"
-    pattern: str | None = Field(None, description="strptime of a still's file name; UTC")
-    start_utc: datetime | None = Field(None, description="of the video's first frame")
-    offset_s: float = Field(0.0, description="added to every frame's time")
-
-    @model_validator(mode="after")
-    def _rule_has_its_key(self) -> FlightTime:
-        needed = {"filename": "pattern", "start_utc": "start_utc"}.get(self.rule)
-        if needed and getattr(self, needed) is None:
-            raise ValueError(f"time rule {self.rule!r} needs `{needed}`")
-        return self
-
-
-class FlightGround(_Table):
-    """The ground that was flown over, as far as the recording knows it."""
-
-    home_offset_m: float = Field(0.0, description="ground above home, where home is not on it")
-    terrain: Path | None = Field(
-        None, description="terrain tile, NAME.npz; used as the config says"
-    )
-
-
-class _FileRef(_Table):
-    file: Path
-
-
-class _ConfigRef(_Table):
-    config: Path
-
-
-class FlightDistrict(_Table):
-    """What is known of the place that was flown over."""
-
-    permitted: Path | None = Field(None, description="register of what stands with leave")
-
-
-class FlightSpec(_Table):
-    """`flight.toml` as types."""
-
-    format: Literal[1]
-    name: str
-    camera: tuple[FlightCamera, ...] = Field(min_length=1)
-    telemetry: FlightTelemetry
-    time: FlightTime = FlightTime()
-    ground: FlightGround = FlightGround()
-    district: FlightDistrict = FlightDistrict()
-    truth: _FileRef | None = None
-    patrol: _ConfigRef | None = None
-    sim: dict[str, Any] = Field(default_factory=dict, description="where it came from")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RecordedFlight:
     """A flight folder whose files are known to be there."""
 
@@ -136,7 +57,7 @@ class RecordedFlight:
         Args:
             feed: Takes each log message and its record time (`Telemetry.feed`).
         """
-        log = read_log(self.path(self.spec.telemetry.log))
+        log = self.messages()
         waiting = next(log, None)
         tick_ns: int | None = None
         for frame in heapq.merge(*map(self._frames, self.spec.camera), key=_captured):
@@ -150,6 +71,47 @@ class RecordedFlight:
                 tick_ns += TICK_NS
                 yield Tick(MonoNs(tick_ns))
             yield frame
+
+    def messages(self) -> Iterator[LogMessage]:
+        """Yield what the log, or the stills themselves, tell, in the order of recording."""
+        telemetry = self.spec.telemetry
+        if telemetry.log is None:
+            yield from messages_of(self._posed, telemetry.home_amsl_m)
+            return
+        path = self.path(telemetry.log)
+        if telemetry.suffix != SUBTITLE_SUFFIX:
+            yield from read_log(path)
+            return
+        for one in read_srt(path, home_amsl_m=telemetry.home_amsl_m):
+            yield replace(one, record_utc_ns=UtcNs(one.record_utc_ns + self._shift_ns))
+
+    def telemetry(self, senders: Senders) -> Telemetry:
+        """Make what takes these messages and gives poses.
+
+        What a link's recorder wrote it stamped on arrival; any other log is stamped by the clock
+        that its poses are of, and a still's pose is of the still's own instant.
+        """
+        suffix = self.spec.telemetry.suffix
+        sigma_s = None if suffix in FROM_A_LINK else LOGGER_SIGMA_S if suffix else 0.0
+        return Telemetry(senders, utc_by_record_time, BootClock(sigma_s))
+
+    @cached_property
+    def _posed(self) -> list[PosedStill]:
+        pattern = self.spec.camera[0].stills
+        stills = StillFolder(self.folder, pattern)
+        return posed_stills(stills.paths, self.spec.time.utc_offset_h)
+
+    @cached_property
+    def _subtitles(self) -> SrtTrack:
+        return srt_track(self.path(self.spec.telemetry.log or Path()))
+
+    @cached_property
+    def _shift_ns(self) -> int:
+        """From the subtitles' own clock to UTC: by the start that is told, else by the zone."""
+        time = self.spec.time
+        if time.start_utc is not None:
+            return unix_ns(time.start_utc) - self._subtitles.start_utc_ns
+        return -round(time.utc_offset_h * _NS_PER_HOUR)
 
     def n_frames(self) -> int | None:
         """Count the frames of all cameras, as far as the folder says; None where it does not."""
@@ -179,33 +141,65 @@ class RecordedFlight:
 
     def _pictures(self, camera: FlightCamera) -> Iterator[tuple[int, int, ImageArray]]:
         if camera.stills is not None:
-            for index, path, image in StillFolder(self.folder, camera.stills):
+            yield from self._stills(camera.stills)
+            return
+        time_of = self._times_of_video(camera)
+        for index, pts_ns, image in VideoFile(self.path(camera.video or Path())):
+            utc_ns = time_of(index, pts_ns)
+            if utc_ns is None:
+                self.dropped["no_time"] += 1
+            else:
+                yield index, utc_ns, image
+
+    def _times_of_video(self, camera: FlightCamera) -> Callable[[int, int], int | None]:
+        """Return what gives a frame of a video its time, by its index and its time stamp."""
+        if camera.frames is not None:
+            times_ns = _frame_times(self.path(camera.frames))
+            return lambda index, _pts_ns: times_ns.get(index)
+        if self.spec.time.rule == "srt":
+            track = self._subtitles
+            start_ns = track.start_utc_ns + self._shift_ns
+            return lambda index, pts_ns: start_ns + track.frame_ns(index, pts_ns)
+        first_ns = unix_ns(self.spec.time.start_utc or datetime.fromtimestamp(0, timezone.utc))
+        return lambda _index, pts_ns: first_ns + pts_ns
+
+    def _stills(self, pattern: str) -> Iterator[tuple[int, int, ImageArray]]:
+        folder = StillFolder(self.folder, pattern)
+        if self.spec.time.rule != "exif":
+            for index, path, image in folder:
                 yield index, self._time_of_still(path), image
             return
-        video = VideoFile(self.path(camera.video or Path()))
-        times_ns = _frame_times(self.path(camera.frames)) if camera.frames is not None else None
-        start = self.spec.time.start_utc
-        for index, pts_ns, image in video:
-            if times_ns is None:
-                yield (
-                    index,
-                    _utc_ns(start or datetime.fromtimestamp(0, timezone.utc)) + pts_ns,
-                    image,
-                )
-            elif index in times_ns:
-                yield index, times_ns[index], image
-            else:
-                self.dropped["no_time"] += 1
+        times_ns = {one.path: one.utc_ns for one in self._posed_of(folder)}
+        self.dropped["no_time"] += len(folder.paths) - len(times_ns)
+        folder.paths = tuple(times_ns)  # in the order of their times
+        for index, path, image in folder:
+            yield index, times_ns[path], image
+
+    def _posed_of(self, folder: StillFolder) -> list[PosedStill]:
+        if self.spec.telemetry.stills:
+            return self._posed
+        return posed_stills(folder.paths, self.spec.time.utc_offset_h)
 
     def _time_of_still(self, path: Path) -> int:
         pattern = self.spec.time.pattern or ""
         try:
-            return _utc_ns(datetime.strptime(path.name, pattern))
+            return unix_ns(datetime.strptime(path.name, pattern))
         except ValueError as error:
             raise FlightError(
                 f"{path}: its name does not fit time.pattern {pattern!r} in "
                 f"{self.folder / 'flight.toml'}; correct the pattern"
             ) from error
+
+
+def flight_of(folder: Path, spec: FlightSpec) -> RecordedFlight:
+    """Make a flight of files and what is known of them, and see that all are there.
+
+    Raises:
+        FlightError: A missing file, or a video without times.
+    """
+    flight = RecordedFlight(folder, spec)
+    _check_files(flight, folder / "flight.toml")
+    return flight
 
 
 def open_flight(folder: Path) -> RecordedFlight:
@@ -221,24 +215,23 @@ def open_flight(folder: Path) -> RecordedFlight:
             f"{path}: format is {file.table.get('format')!r}, this version reads {FORMAT}; "
             "record the flight again or update skywhistle"
         )
-    flight = RecordedFlight(folder, file.into(FlightSpec))
-    _check_files(flight, path)
-    return flight
+    return flight_of(folder, file.into(FlightSpec))
 
 
 def _check_files(flight: RecordedFlight, path: Path) -> None:
     spec = flight.spec
-    named = [spec.telemetry.log, *(ref.file for ref in [spec.truth] if ref)]
+    named = [*filter(None, [spec.telemetry.log]), *(ref.file for ref in [spec.truth] if ref)]
     named += [f for f in (spec.district.permitted, spec.ground.terrain) if f is not None]
     for camera in spec.camera:
         named += [camera.calibration, camera.mount]
         named += [file for file in (camera.video, camera.frames) if file is not None]
         if camera.stills is not None and not any(flight.folder.glob(camera.stills)):
             raise FlightError(f"{path}: no still fits {camera.stills!r} in {flight.folder}")
-        if camera.video is not None and camera.frames is None and spec.time.rule != "start_utc":
+        has_times = camera.frames is not None or spec.time.rule in {"start_utc", "srt"}
+        if camera.video is not None and not has_times:
             raise FlightError(
-                f"{path}: camera {camera.id!r} has neither `frames` nor time rule 'start_utc'; "
-                "a video needs one of them"
+                f"{path}: camera {camera.id!r} has neither `frames` nor time rule 'start_utc' or "
+                "'srt'; a video needs one of them"
             )
     for file in named:
         if not flight.path(file).is_file():
@@ -257,9 +250,3 @@ def _frame_times(path: Path) -> dict[int, int]:
 
 def _captured(frame: Frame) -> int:
     return frame.captured_mono_ns
-
-
-def _utc_ns(moment: datetime) -> int:
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    since = aware - datetime.fromtimestamp(0, timezone.utc)
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
 
-from edge.capture.clock import BOOT_WRAP_MS, TimeSource, utc_by_os_clock
+from edge.capture.clock import BOOT_WRAP_MS, BootClock, TimeSource, utc_by_os_clock
 from edge.capture.dispatch import DISPATCH, FROM_CAMERA, FROM_GIMBAL, Reader
 from edge.capture.gimbal import GimbalKind, gimbal_at
 from edge.capture.link_frames import Header
@@ -59,16 +59,20 @@ class Telemetry:
     """Takes MAVLink messages and gives poses and times; safe to feed and ask from two threads."""
 
     def __init__(
-        self, senders: Senders, last_resort_utc: Callable[[int], UtcNs] = utc_by_os_clock
+        self,
+        senders: Senders,
+        last_resort_utc: Callable[[int], UtcNs] = utc_by_os_clock,
+        clock: BootClock | None = None,
     ) -> None:
         """Args:
         senders: Whose messages count.
         last_resort_utc: `mono_ns` to UTC where the autopilot does not know the time.
+        clock: Of the autopilot, where something is known of it beforehand.
         """
         self._senders = senders
         self._last_resort_utc = last_resort_utc
         self._lock = RLock()
-        self._state = TelemetryState(senders)
+        self._state = TelemetryState(senders, clock)
         self._newest_mono_ns = 0
         self._messages = self._unknown = self._bad_content = self._other_vehicle = 0
         self._warned: set[str] = set()

@@ -51,8 +51,8 @@ class Gnss:
 class TelemetryState:
     """Mutable; guarded by the lock of the `Telemetry` that owns it."""
 
-    def __init__(self, senders: Senders) -> None:
-        self.clock = BootClock()
+    def __init__(self, senders: Senders, clock: BootClock | None = None) -> None:
+        self.clock = clock or BootClock()
         # A gimbal that speaks for itself has its own boot clock.
         is_relayed = senders.gimbal_component_id == senders.component_id
         self.gimbal_clock = self.clock if is_relayed else BootClock()
@@ -140,4 +140,5 @@ class TelemetryState:
         gimbal = gimbal_at(self.gimbal, gimbal_ns)
         if isinstance(bracket, tuple) and gimbal is not None:
             turn = turn_between(self.poses.turns, bracket, boot_ns)
-            self.gimbal_kind.add(turn.quaternion(), gimbal.quaternion_wxyz)
+            if turn.is_known:
+                self.gimbal_kind.add(turn.quaternion(), gimbal.quaternion_wxyz)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli.progress import progress_bar, quiet
-from edge.config import NAME_PATTERN
+from edge.config_table import NAME_PATTERN
 from edge.errors import CalibrationError, ConfigError, MissingExtraError, OutputError
 
 if TYPE_CHECKING:

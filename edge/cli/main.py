@@ -16,6 +16,7 @@ import typer
 
 from edge import __version__
 from edge.cli import (
+    adopt,
     bench,
     calibrate,
     chaos,
@@ -47,8 +48,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FLYING = (demo, fly, desk, tell, originals, verify, check, replay, decode)
-_WORKSHOP = (keys, calibrate, geotag, terrain, bench, chaos, soak, model, simulate, score, schema)
-for module in (*_FLYING, *_WORKSHOP):
+_SETTING_UP = (keys, calibrate, adopt, geotag, terrain, model, schema)
+_PROVING = (bench, score, simulate, chaos, soak)
+for module in (*_FLYING, *_SETTING_UP, *_PROVING):
     module.add_to(app)
 
 

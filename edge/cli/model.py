@@ -74,7 +74,7 @@ def add(
 
 def _check_name(name: str | None) -> None:
     """Refuse a name that is no plain folder's: the model would be written anywhere."""
-    from edge.config import NAME_PATTERN
+    from edge.config_table import NAME_PATTERN
     from edge.errors import ConfigError
 
     if name is not None and re.fullmatch(NAME_PATTERN, name) is None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
+from edge.cli.adopt import FLIGHT_FILE, adopted
 from edge.cli.progress import progress_bar, quiet
 from edge.cli.shipped import config_for, flight_folder
+from edge.errors import ConfigError
 from edge.records import Frame, Tick
+
+if TYPE_CHECKING:
+    from edge.capture.recording import RecordedFlight
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,15 +25,18 @@ def add_to(app: typer.Typer) -> None:
 
 def replay(
     flight: Path = typer.Argument(
-        ..., help="A folder with flight.toml, or a shipped flight (demo)."
+        ...,
+        help="A folder with flight.toml, a shipped flight (demo), or footage that tells its own "
+        "poses: a video with its .SRT beside it, a folder of stills.",
     ),
     config: Path | None = typer.Option(None, help="A patrol.toml; else the one the flight names."),
     model: Path | None = typer.Option(None, help="A model's folder; alone: every label counts."),
     out: Path = typer.Option(Path("out/replay"), help="Results; what was there is replaced."),
     frames: bool = typer.Option(False, "--frames", help="Also write annotated frames."),
+    camera: Path | None = typer.Option(None, help="Of footage without flight.toml: its lens."),
+    mount: Path | None = typer.Option(None, help="Likewise: how the camera hangs."),
 ) -> None:
     """Fly a recorded flight through the pipeline, faster than real time where it can."""
-    from edge.capture.recording import open_flight
     from edge.cli.results import FlightResults, write_results
     from edge.replay import ReplayRequest, fresh_folder, replay_settings
     from edge.replay import replay as fly
@@ -35,7 +44,7 @@ def replay(
 
     quiet()
     console = Console(stderr=True)
-    recorded = open_flight(flight_folder(flight))
+    recorded = _recorded(flight, camera, mount)
     settings = replay_settings(recorded, out, config or config_for(recorded), model)
     fresh_folder(out)
     with progress_bar(console) as progress:
@@ -60,3 +69,19 @@ def replay(
     result.mailbox.close()
     console.print(summary.table())
     console.print(f"results in {out}")
+
+
+def _recorded(source: Path, camera: Path | None, mount: Path | None) -> RecordedFlight:
+    """Open a flight; adopt what has no flight.toml, saying what it is taken for."""
+    from edge.capture.recording import flight_of, open_flight
+
+    folder = flight_folder(source)
+    is_flight = (folder / FLIGHT_FILE).is_file()
+    if is_flight and (camera or mount):
+        raise ConfigError(f"{folder / FLIGHT_FILE}: names camera and mount; change it there")
+    if is_flight or not source.exists():
+        return open_flight(folder)
+    adoption = adopted(source, camera, mount)
+    for word in adoption.words:
+        typer.echo(word, err=True)
+    return flight_of(adoption.folder, adoption.spec())

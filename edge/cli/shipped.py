@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[2]  # of the checkout, or of site-packages
 _FLIGHTS = _ROOT / "sim" / "flights"
 DEMO_FLIGHT = _FLIGHTS / "demo"
+# Of a camera that tells its own attitude from north and the horizon.
+GIMBAL_MOUNT = _ROOT / "calibration" / "mounts" / "stabilised-gimbal.toml"
 SIM_CONFIG = _ROOT / "sim" / "patrol.toml"
 # By the noise preset that a flight was recorded with: its error budget must be the flight's.
 _SIM_CONFIGS = {"typical": _ROOT / "sim" / "patrol-typical.toml"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.errors import BrokerError
 from edge.extras import needs_extra
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.errors import BrokerError, ProtocolError
 from edge.protocol.command import (
     NONCE_BYTES,

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.protocol.messages import MessageKind
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Event, Linked, Message, Published, Unlinked

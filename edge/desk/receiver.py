@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.desk.store import DeskStore, Receipt
 from edge.desk.vouching import vouched_for
 from edge.errors import MailboxError, ProtocolError

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.errors import ConfigError
 
 _GROUP_AND_OTHERS: Final = 0o077

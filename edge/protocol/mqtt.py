@@ -25,7 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.protocol.credentials import read_password, tls_context
 from edge.protocol.mqtt_events import (
     Event,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 
 CONNECTION_LOST = "connection lost"
 

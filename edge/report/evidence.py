@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
-from edge.config import EvidenceConfig, PrivacyConfig
+from edge.config_delivery import EvidenceConfig, PrivacyConfig
 from edge.errors import MailboxError
 from edge.protocol.original import CHUNK_BYTES, with_original
 from edge.records import Frame, ImageArray, Sighting, UtcNs, Xyxy

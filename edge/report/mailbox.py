@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from edge.config import MailboxConfig
+from edge.config_delivery import MailboxConfig
 from edge.errors import MailboxError, MailboxFullError
 from edge.protocol.ack import Ack
 from edge.protocol.command import Command, Gate, Refusal

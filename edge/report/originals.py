@@ -19,7 +19,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edge.config import PrivacyConfig
+from edge.config_delivery import PrivacyConfig
 from edge.errors import MailboxError, ReleaseError
 from edge.protocol.command import Command
 from edge.protocol.messages import MessageKind

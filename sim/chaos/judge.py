@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.config import MailboxConfig
+from edge.config_delivery import MailboxConfig
 from edge.desk.store import DeskStore
 from edge.protocol.loss import decode_loss
 from edge.protocol.messages import MessageKind

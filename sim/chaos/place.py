@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.config import EvidenceConfig, MailboxConfig, MqttConfig, PatrolConfig, StatusConfig
+from edge.config import PatrolConfig
+from edge.config_delivery import EvidenceConfig, MailboxConfig, MqttConfig, StatusConfig
 from edge.records import UtcNs
 from edge.report.clocks import Clocks
 

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.config import (
+from edge.config import PatrolConfig
+from edge.config_delivery import (
     CommandsConfig,
     MailboxConfig,
     MqttConfig,
-    PatrolConfig,
     SigningConfig,
     StatusConfig,
 )

@@ -28,7 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.desk.authority import Authority
 from edge.desk.broker import free_port
 from edge.desk.broker_files import write_broker_files

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from sim.serve import ServedFlight, ServeOptions
 from sim.wire.camera import Announce
 from sim.wire.flight import read_wire_flight

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from edge import __version__
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.desk.store import DeskStore
 from edge.report.rolelock import RoleLock
 from tests.aircraft import REPO, Aircraft, command, skywhistle

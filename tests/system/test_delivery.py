@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config import EvidenceConfig, MqttConfig
+from edge.config_delivery import EvidenceConfig, MqttConfig
 from edge.desk.authority import Authority
 from edge.desk.broker import EmbeddedBroker
 from edge.desk.orders import Order, send_order

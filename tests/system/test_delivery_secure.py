@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.desk.probe import probe_broker
 from edge.errors import ConfigError
 from edge.protocol.mqtt import MqttSession

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli.main import app
-from edge.config import EvidenceConfig, PrivacyConfig
+from edge.config_delivery import EvidenceConfig, PrivacyConfig
 from edge.desk.authority import Authority
 from edge.desk.broker import EmbeddedBroker
 from edge.desk.orders import Order, send_order

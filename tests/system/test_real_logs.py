@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from sim.serve import resend_log
 from tests.aircraft import Aircraft, Child
 from tests.patrol_flight import write_square_finder

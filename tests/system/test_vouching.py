@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli.main import app
-from edge.config import EvidenceConfig
+from edge.config_delivery import EvidenceConfig
 from edge.desk.authority import Authority
 from edge.desk.broker import EmbeddedBroker
 from edge.desk.store import DeskStore

@@ -19,14 +19,8 @@ from edge.bench.figures import (
 )
 from edge.bench.loop import Round, Turn
 from edge.bench.sizes import worst_alert, worst_alert_bytes
-from edge.config import (
-    CameraConfig,
-    DistrictConfig,
-    MqttConfig,
-    PatrolConfig,
-    RuleConfig,
-    ZoneConfig,
-)
+from edge.config import CameraConfig, DistrictConfig, PatrolConfig, RuleConfig, ZoneConfig
+from edge.config_delivery import MqttConfig
 from edge.protocol.alert import MAX_ALERT_PAYLOAD_BYTES, decode_alert, encode_alert
 from edge.settings import read_patrol
 from edge.toml_text import patrol_as_toml

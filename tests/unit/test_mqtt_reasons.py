@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.protocol.mqtt_reasons import why_not_answered, why_not_reached
 
 PLAIN, SECURE = MqttConfig(tls=False), MqttConfig(tls=True)

@@ -60,7 +60,7 @@ def test_only_the_named_messages_are_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("flight.ulg", b"x", r"no reader for '\.ulg'"),
+        ("flight.xyz", b"x", r"no reader for '\.xyz'"),
         ("flight.tlog", b"this is a text, not a log" * 50, "holds no MAVLink"),
         ("flight.tlog", b"", "holds no MAVLink"),
     ],

@@ -10,7 +10,7 @@ import tomli
 from typer.testing import CliRunner, Result
 
 from edge.cli.main import app
-from edge.config import MqttConfig
+from edge.config_delivery import MqttConfig
 from edge.errors import KeysError
 from edge.protocol.credentials import tls_context
 

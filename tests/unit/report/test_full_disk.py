@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import MailboxConfig
+from edge.config_delivery import MailboxConfig
 from edge.errors import MailboxFullError
 from edge.protocol.ack import Ack
 from edge.protocol.messages import MessageKind

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.config import MailboxConfig
+from edge.config_delivery import MailboxConfig
 from edge.errors import MailboxError, MailboxFullError, ProtocolError
 from edge.protocol.ack import Ack, Reject
 from edge.protocol.command import Command, Gate, Refusal, Verb, decode_command

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config import EvidenceConfig, PrivacyConfig
+from edge.config_delivery import EvidenceConfig, PrivacyConfig
 from edge.errors import ProtocolError, RoleTakenError
 from edge.protocol.alert import decode_alert, encode_alert
 from edge.protocol.media import decode_media
