@@ -236,8 +236,8 @@ class Dossier:
         if not self.sizes:
             return self.cut_size
         return (
-            median(width for width, _ in self.sizes),
-            median(depth for _, depth in self.sizes),
+            median([width for width, _ in self.sizes]),
+            median([depth for _, depth in self.sizes]),
         )
 
     def close_pass(self) -> None:
