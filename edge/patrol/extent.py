@@ -116,7 +116,7 @@ def _right_turns_removed(points: Sequence[Point]) -> list[Point]:
 
 
 def _area_m2(hull: Sequence[Point]) -> float:
-    """Return the area within anticlockwise corners, from the first one: far from the origin, too."""
+    """Return the area within anticlockwise corners; from the first, so far from the origin too."""
     if len(hull) < 3:
         return 0.0
     east_m, north_m = hull[0]

@@ -188,7 +188,7 @@ class OnnxDetector:
             len(found.scores) <= MAX_CANDIDATES
             and found.scores.max() <= 1.0 + SCORE_SLACK
             and found.scores.min() > -np.inf
-            and 0 <= found.classes.min()
+            and found.classes.min() >= 0
             and found.classes.max() < limit
             and np.isfinite(found.boxes_xyxy).all()
         )
