@@ -49,7 +49,13 @@ NO_SHIFT = Shift(0.0, 0.0, 0.0)
 class Dossier:
     """One incident's looks, folded together: constant memory however often it is seen."""
 
-    def __init__(self, incident_id: bytes, label: str, config: AssociationConfig) -> None:
+    def __init__(
+        self,
+        incident_id: bytes,
+        label: str,
+        config: AssociationConfig,
+        drifts: Drifts | None = None,
+    ) -> None:
         self.incident_id = incident_id
         self.label = label
         self.state = IncidentState.TENTATIVE
@@ -69,6 +75,7 @@ class Dossier:
         self.ground_amsl_m = 0.0
         self.converging: dict[bytes, int] = {}  # other incident → frames in a row at one place
         self.apart: set[bytes] = set()  # others seen beside it in one frame
+        self.drifts = Drifts() if drifts is None else drifts  # shared with the other incidents
         self._config = config
         self._best: Sighting | None = None
         self._extent: Extent | None = None
@@ -77,12 +84,10 @@ class Dossier:
         self._incident: Incident | None = None
         self._estimate: Estimate | None = None
         self._bounds: Bounds | None = None
-        self._drifts = Drifts()  # since the last look
         self._size_wd_m = (0.0, 0.0)  # width, depth
 
     def _is_stale(self) -> None:
         self._incident = self._estimate = self._bounds = None
-        self._drifts.clear()
 
     @property
     def best(self) -> Sighting:
@@ -142,7 +147,7 @@ class Dossier:
                 scale(whole, (1.0 + opposed) / (1.0 + shift.votes)),
             )
         east_m, north_m = active.recent_east_m, active.recent_north_m
-        turned, drift = self._drifts.between(active.last, sighting)
+        turned, drift = self.drifts.between(active.last, sighting)
         if turned >= SAME_VIEW_TURN:
             east_m, north_m = east_m + shift.east_m, north_m + shift.north_m
             drift = scale(drift, 1.0 / (1.0 + shift.votes))
@@ -153,7 +158,7 @@ class Dossier:
         if not self.is_same_pass(sighting.camera_id, mono_ns):
             return False
         last = self._active.last if self._active is not None else None
-        return last is not None and self._drifts.between(last, sighting)[0] < SAME_VIEW_TURN
+        return last is not None and self.drifts.between(last, sighting)[0] < SAME_VIEW_TURN
 
     def _opposed(self, sighting: Sighting) -> float:
         """Return 0 for a look from the side that is known, up to 1 for one from across.
@@ -184,7 +189,7 @@ class Dossier:
             self._active = PassFusion()
         trust = min(1.0, TRUST_SIGMA / distance_sigma) if distance_sigma > 0.0 else 1.0
         last = self._active.last
-        drift = ZERO if last is None else self._drifts.between(last, sighting)[1]
+        drift = ZERO if last is None else self.drifts.between(last, sighting)[1]
         self._active.add(look, trust, drift)
         self.looks += 1
         self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns

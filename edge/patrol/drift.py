@@ -7,18 +7,22 @@ import math
 from edge.patrol.covariance import add, eigenvalues, isotropic, scale
 from edge.records import Covariance2, Sighting
 
-# Pairs remembered at once: a frame shows an incident in one box or two.
-PAIRS_KEPT = 16
+# Pairs remembered at once: more than a frame has of boxes beside incidents, mostly.
+PAIRS_KEPT = 256
 
 
 class Drifts:
     """Turn and drift between two looks, worked out once a pair: a frame asks three times.
 
-    For the shift between passes, for the fit, and for the fusion.
+    For the shift between passes, for the fit, and for the fusion.  Incidents share one, and clear
+    it with each frame: sightings that were remembered longer would fill the memory.
     """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[Sighting, Sighting, float, Covariance2]] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def between(self, last: Sighting, now: Sighting) -> tuple[float, Covariance2]:
         """Return how far the view has turned (see `turned`), and the bias may have moved, m²."""
@@ -32,7 +36,7 @@ class Drifts:
         return known[2:]
 
     def clear(self) -> None:
-        """Forget all pairs: there is a newer last look."""
+        """Forget all pairs, and let go of their sightings."""
         self._known.clear()
 
 
