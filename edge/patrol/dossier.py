@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 from edge.config import AssociationConfig
 from edge.patrol.covariance import ZERO, add, eigenvalues, isotropic, scale
+from edge.patrol.drift import Drifts, flatness
 from edge.patrol.extent import Bounds, Extent, overlap
 from edge.patrol.look import Look, picture_quality
 from edge.patrol.passes import Estimate, PassFusion, Settled
@@ -48,7 +49,13 @@ NO_SHIFT = Shift(0.0, 0.0, 0.0)
 class Dossier:
     """One incident's looks, folded together: constant memory however often it is seen."""
 
-    def __init__(self, incident_id: bytes, label: str, config: AssociationConfig) -> None:
+    def __init__(
+        self,
+        incident_id: bytes,
+        label: str,
+        config: AssociationConfig,
+        drifts: Drifts | None = None,
+    ) -> None:
         self.incident_id = incident_id
         self.label = label
         self.state = IncidentState.TENTATIVE
@@ -68,6 +75,7 @@ class Dossier:
         self.ground_amsl_m = 0.0
         self.converging: dict[bytes, int] = {}  # other incident → frames in a row at one place
         self.apart: set[bytes] = set()  # others seen beside it in one frame
+        self.drifts = Drifts() if drifts is None else drifts  # shared with the other incidents
         self._config = config
         self._best: Sighting | None = None
         self._extent: Extent | None = None
@@ -120,7 +128,7 @@ class Dossier:
         """Return where a look would fall, with the error that differs from that look's.
 
         Within a pass the bias is common and drops out, but for what of it has moved with the line
-        of sight since the last look (`_drift`).  Against another pass, the whole error counts, the
+        of sight since the last look (`Drifts`).  Against another pass, the whole error counts, the
         less the more things tell the `shift` between the passes.  The look's own noise is not
         included.
         """
@@ -139,8 +147,8 @@ class Dossier:
                 scale(whole, (1.0 + opposed) / (1.0 + shift.votes)),
             )
         east_m, north_m = active.recent_east_m, active.recent_north_m
-        drift = _drift(active.last, sighting)
-        if not self.is_same_view(sighting, mono_ns):
+        turned, drift = self.drifts.between(active.last, sighting)
+        if turned >= SAME_VIEW_TURN:
             east_m, north_m = east_m + shift.east_m, north_m + shift.north_m
             drift = scale(drift, 1.0 / (1.0 + shift.votes))
         return Estimate(east_m, north_m, add(active.recent_covariance, drift))
@@ -150,10 +158,7 @@ class Dossier:
         if not self.is_same_pass(sighting.camera_id, mono_ns):
             return False
         last = self._active.last if self._active is not None else None
-        if last is None:
-            return False
-        turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
-        return (1.0 - math.cos(turn_rad)) * _flatness(sighting, last) < SAME_VIEW_TURN
+        return last is not None and self.drifts.between(last, sighting)[0] < SAME_VIEW_TURN
 
     def _opposed(self, sighting: Sighting) -> float:
         """Return 0 for a look from the side that is known, up to 1 for one from across.
@@ -165,14 +170,14 @@ class Dossier:
         if known is None:
             return 0.0
         turn_rad = math.radians(sighting.bearing_deg - known.bearing_deg)
-        return max(-math.cos(turn_rad), 0.0) * _flatness(sighting, known)
+        return max(-math.cos(turn_rad), 0.0) * flatness(sighting, known)
 
     def estimate(self) -> Estimate:
         """Return the place by all passes, bias floor included."""
         if self._estimate is None:
             fused = self.all_settled().estimate()
-            floor = isotropic(self._config.bias_floor_m)
-            self._estimate = replace(fused, covariance=add(fused.covariance, floor))
+            covariance = add(fused.covariance, isotropic(self._config.bias_floor_m))
+            self._estimate = Estimate(fused.east_m, fused.north_m, covariance)
         return self._estimate
 
     def add(self, look: Look, mono_ns: int, frame: int, distance_sigma: float = 0.0) -> None:
@@ -184,7 +189,8 @@ class Dossier:
             self._active = PassFusion()
         trust = min(1.0, TRUST_SIGMA / distance_sigma) if distance_sigma > 0.0 else 1.0
         last = self._active.last
-        self._active.add(look, trust, ZERO if last is None else _drift(last, sighting))
+        drift = ZERO if last is None else self.drifts.between(last, sighting)[1]
+        self._active.add(look, trust, drift)
         self.looks += 1
         self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns
         self.last_mono_ns = max(mono_ns, self.last_mono_ns)
@@ -236,8 +242,8 @@ class Dossier:
         if not self.sizes:
             return self.cut_size
         return (
-            median(width for width, _ in self.sizes),
-            median(depth for _, depth in self.sizes),
+            median([width for width, _ in self.sizes]),
+            median([depth for _, depth in self.sizes]),
         )
 
     def close_pass(self) -> None:
@@ -371,21 +377,3 @@ class Dossier:
             theirs.recent_north_m - mine.recent_north_m,
             add(mine.recent_covariance, theirs.recent_covariance),
         )
-
-
-def _drift(last: Sighting, now: Sighting) -> Covariance2:
-    """Return how far the bias may have moved between two looks of a pass, m².
-
-    It turns with the bearing: not at all when looking the same way or straight down, all of it from
-    a quarter turn on.  And it shrinks as the same tilt and height are seen more steeply.
-    """
-    turn_rad = math.radians(now.bearing_deg - last.bearing_deg)
-    turned = (1.0 - math.cos(turn_rad)) * _flatness(now, last)
-    before_m, after_m = (math.sqrt(eigenvalues(one.shared_covariance)[0]) for one in (last, now))
-    drift = scale(add(now.shared_covariance, last.shared_covariance), turned)
-    return add(drift, isotropic(after_m - before_m))
-
-
-def _flatness(a: Sighting, b: Sighting) -> float:
-    """Return 0 when looking straight down, near 1 when looking flat."""
-    return max(math.cos(math.radians(min(a.depression_deg, b.depression_deg))), 0.0)

@@ -15,7 +15,9 @@ Span: TypeAlias = tuple[int, int, int, int]  # first and last column, first and 
 
 
 def _span(bounds: Bounds) -> Span | None:
-    west, south, east, north = (math.floor(value / CELL_M) for value in bounds)
+    floor = math.floor
+    west, south = floor(bounds[0] / CELL_M), floor(bounds[1] / CELL_M)
+    east, north = floor(bounds[2] / CELL_M), floor(bounds[3] / CELL_M)
     if (east - west + 1) * (north - south + 1) > MAX_CELLS:
         return None
     return (west, east, south, north)

@@ -37,7 +37,7 @@ def fit_texts(alert: Alert) -> tuple[Alert, tuple[str, ...]]:
         event_code=clip_text(alert.event_code, MAX_EVENT_BYTES),
         grid_cell=clip_text(alert.grid_cell, MAX_CELL_BYTES),
     )
-    for name, shortest in _GIVES_WAY:
+    for name, shortest in () if _fits(fitted) else _GIVES_WAY:
         while len(getattr(fitted, name).encode()) > shortest and not _fits(fitted):
             if name == "label" and fitted.label in CLASS_NUMBERS:
                 break

@@ -164,12 +164,12 @@ class OnnxDetector:
 
     def _without_nonsense(self, found: Candidates) -> Candidates:
         """Drop and count what is no box with a label; keep at most a bounded number."""
+        if self._is_sound(found):  # mostly
+            return found
         finite = np.isfinite(found.boxes_xyxy).all(axis=1) & np.isfinite(found.scores)
         score = found.scores <= 1.0 + SCORE_SLACK
         known = (found.classes >= 0) & (found.classes < len(self.labels))
         good = finite & score & known
-        if len(good) <= MAX_CANDIDATES and good.all():  # mostly
-            return found
         for reason, passed in (
             (Dropped.NOT_FINITE, finite),
             (Dropped.NOT_A_SCORE, score | ~finite),
@@ -180,6 +180,18 @@ class OnnxDetector:
         kept = best_candidates(found.scores)
         self.dropped[Dropped.TOO_MANY] += len(found.scores) - len(kept)
         return _chosen(found, kept)
+
+    def _is_sound(self, found: Candidates) -> bool:
+        """Say whether all are boxes with a label, and not too many; comparisons refuse NaN."""
+        limit = len(self.labels)
+        return bool(
+            len(found.scores) <= MAX_CANDIDATES
+            and found.scores.max() <= 1.0 + SCORE_SLACK
+            and found.scores.min() > -np.inf
+            and found.classes.min() >= 0
+            and found.classes.max() < limit
+            and np.isfinite(found.boxes_xyxy).all()
+        )
 
     def _detections(self, found: Candidates, letterbox: Letterbox) -> list[Detection]:
         boxes = letterbox.clip_to_frame(letterbox.frame_from_input(found.boxes_xyxy))

@@ -70,7 +70,7 @@ class ClassFirstHead:
     def decode(self, outputs: Sequence[Array], min_score: float) -> Candidates:
         columns = outputs[0][0].T if self._is_rows_first else outputs[0][0]
         best = columns[4:].max(axis=0)
-        chosen = np.flatnonzero(best >= min_score)
+        chosen = (best >= min_score).nonzero()[0]
         kept = columns[:, chosen]
         boxes = _xyxy_from_centres(kept[:4].T)
         return Candidates(boxes, best[chosen], kept[4:].argmax(axis=0), _n_nan(best))
@@ -209,7 +209,8 @@ def _best_rows(raw: Array, min_score: float) -> _BestRows:
 def _xyxy_from_centres(boxes_cxcywh: Array) -> Array:
     half = boxes_cxcywh[:, 2:4] * 0.5
     centres = boxes_cxcywh[:, :2]
-    return np.hstack([centres - half, centres + half])
+    boxes: Array = np.concatenate((centres - half, centres + half), axis=1)
+    return boxes
 
 
 def _expected_bins(logits: Array) -> Array:
@@ -221,4 +222,6 @@ def _expected_bins(logits: Array) -> Array:
 
 
 def _n_nan(scores: Array) -> int:
+    if len(scores) and not np.isnan(scores.max()):  # NaN wins every maximum; mostly there is none
+        return 0
     return int(np.count_nonzero(np.isnan(scores)))

@@ -52,14 +52,22 @@ def suppress_overlaps(
     return order[_is_no_part(boxes_xyxy[order].astype(np.float64), classes[order], contained)]
 
 
-def _is_no_part(boxes_xyxy: Array, classes: Array, contained: float) -> Array:
-    """Say of each box, best first, whether it shares no more than that with a better one kept."""
-    area = np.maximum((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1), 1e-9)
-    kept = np.ones(len(area), bool)
-    for i in range(1, len(area)):
-        better = np.flatnonzero(kept[:i] & (classes[:i] == classes[i]))
-        low = np.maximum(boxes_xyxy[better, :2], boxes_xyxy[i, :2])
-        high = np.minimum(boxes_xyxy[better, 2:], boxes_xyxy[i, 2:])
-        common = (high - low).clip(min=0.0).prod(axis=1)
-        kept[i] = not (common > contained * np.minimum(area[better], area[i])).any()
-    return kept
+def _is_no_part(boxes_xyxy: Array, classes: Array, contained: float) -> list[bool]:
+    """Say of each box, best first, whether it shares no more than that with a better one kept.
+
+    In plain numbers: few boxes come out of the suppression, and arrays of few are slow.
+    """
+    better: dict[int, list[tuple[float, float, float, float, float]]] = {}
+    is_kept = []
+    for (x0, y0, x1, y1), kind in zip(boxes_xyxy.tolist(), classes.tolist(), strict=True):
+        area = max((x1 - x0) * (y1 - y0), 1e-9)
+        others = better.setdefault(kind, [])
+        is_part = any(
+            max(min(x1, right) - max(x0, left), 0.0) * max(min(y1, bottom) - max(y0, top), 0.0)
+            > contained * min(area, other_area)
+            for left, top, right, bottom, other_area in others
+        )
+        if not is_part:
+            others.append((x0, y0, x1, y1, area))
+        is_kept.append(not is_part)
+    return is_kept
