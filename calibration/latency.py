@@ -94,6 +94,7 @@ class _Watched:
         turn = self.watcher.turn(last, still)
         if isinstance(turn, Unseen):
             self.unseen[turn.value] += 1
+            self._last = last if turn is Unseen.NOT_IN_ORDER else still
         else:
             self.seen.append(turn)
 

@@ -167,8 +167,7 @@ def _is_covered(turns: _Turns, curve: TurnCurve, max_delay_s: float) -> NDArray[
     return np.asarray(
         inside
         & (unknown[high + 1] == unknown[low])
-        & (length_s > 0.0)
-        & (length_s <= MAX_PAIR_S)
+        & (np.abs(length_s) <= MAX_PAIR_S)
         & np.isfinite(turns.seen_rad).all(axis=1)
     )
 

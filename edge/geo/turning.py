@@ -36,6 +36,7 @@ HORIZON_COS = 0.17  # rays flatter than 10° meet the ground too far away to mat
 MIN_AGL_M = 3.0
 # How well height and speed over the ground are known, beside the turn.
 SHIFT_SHARE, SHIFT_FLOOR = 0.1, 0.002
+JITTER_S = 0.03  # how far one frame's time may be off, beside the delay of all
 _FIT_STEPS = 5
 _TUKEY = 4.685  # the usual biweight: 95 % as efficient as least squares
 
@@ -48,7 +49,7 @@ class Unseen(Enum):
     DARK = "dark"  # black, or without any contrast
     NO_FEATURES = "no_features"  # open water, fog: nothing to follow
     NO_FIT = "no_fit"  # what was followed does not move as ground does
-    NOT_IN_ORDER = "not_in_order"  # the later picture is not later
+    NOT_IN_ORDER = "not_in_order"  # the later picture is not later, by more than jitter
     FRAME_SIZE = "frame_size"
 
 
@@ -84,6 +85,7 @@ class Told:
     ned_from_camera: FloatArray  # (3, 3), of the first
     turn_rad: FloatArray  # (3,)
     shift: FloatArray  # (3,), how far the camera went, in heights over the ground
+    shift_sigma: float
     down: FloatArray  # (3,), unit
 
 
@@ -137,10 +139,13 @@ class TurnWatcher:
         return Still(grey, frame.captured_mono_ns, pose)
 
     def turn(self, first: Still, second: Still) -> SeenTurn | Unseen:
-        """See the turn from one picture to a later one."""
+        """See the turn from one picture to the next.
+
+        Their times may jitter past each other: leaving such out would favour late frames.
+        """
         if first.grey.shape != second.grey.shape:
             return Unseen.FRAME_SIZE
-        if not second.mono_ns > first.mono_ns:
+        if second.mono_ns - first.mono_ns <= -JITTER_S * 1e9:
             return Unseen.NOT_IN_ORDER
         told = self._told(first.pose, second.pose)
         if isinstance(told, Unseen):
@@ -171,11 +176,15 @@ class TurnWatcher:
             return Unseen.NO_ATTITUDE
         agl_m = first.above_home_m if first.terrain_agl_m is None else first.terrain_agl_m
         dt_s = (second.mono_ns - first.mono_ns) * 1e-9
+        height_m = max(MIN_AGL_M, agl_m)
         shift_ned_m = np.array(first.velocity_ned_mps) * dt_s
         return Told(
             ned_from_camera=before,
             turn_rad=rotation_vector(before.T @ after),
-            shift=before.T @ shift_ned_m / max(MIN_AGL_M, agl_m),
+            shift=before.T @ shift_ned_m / height_m,
+            shift_sigma=SHIFT_SHARE * float(np.linalg.norm(shift_ned_m)) / height_m
+            + JITTER_S * float(np.linalg.norm(first.velocity_ned_mps)) / height_m
+            + SHIFT_FLOOR,
             down=before[2],
         )
 
@@ -312,7 +321,7 @@ def _solve(
     straight above, a shift and a tilt look nearly the same.
     """
     turn, shift = told.turn_rad.copy(), told.shift.copy()
-    tight = 1.0 / (SHIFT_SHARE * float(np.linalg.norm(told.shift)) + SHIFT_FLOOR) ** 2
+    tight = 1.0 / told.shift_sigma**2
     scale = MAX_FLOW_SIGMA_PX * 4.0 * px
     for step_no in range(_FIT_STEPS):
         points = _moved(rays, told.down, turn, shift)
