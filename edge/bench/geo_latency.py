@@ -165,9 +165,8 @@ class _Floor:
         place = (pose.position_m[:2] + rays[:, :2] * reach[:, None]) * _PX_PER_M
         at_nodes = place.astype(np.float32).reshape(*self._shape, 2)
         place_px = cv2.remap(at_nodes, self._at_u, self._at_v, cv2.INTER_LINEAR)
-        grey = cv2.remap(
-            self._paint, place_px, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
+        u, v = cv2.split(place_px)
+        grey = cv2.remap(self._paint, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
