@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge.config import CameraConfig, PatrolConfig
 from edge.geo.camera import read_intrinsics
+from edge.geo.delay_watch import DelayWatch, WatchedCamera
 from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.place import places_of_labels
@@ -20,7 +21,7 @@ from edge.patrol.register import Register
 from edge.patrol.rules import RuleBook, Rules
 from edge.patrol.snapshot import NotRestored, Restored
 from edge.patrol.zones import Zones
-from edge.records import Detection, Frame, Incident, MonoNs, Pose, Sighting, UtcTime
+from edge.records import Detection, Frame, Incident, MonoNs, NoPose, Pose, Sighting, UtcTime
 from edge.settings import Settings
 from edge.vision.manifest import ModelManifest, read_manifest
 
@@ -158,6 +159,25 @@ def rule_book(
 def _degrees(lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """Stand in for a plane that is not known yet: any one would fold what is far from it."""
     return (lon_deg, lat_deg)
+
+
+def delay_watches(
+    patrol: PatrolConfig, poses_at: Callable[[MonoNs], Pose | NoPose]
+) -> dict[str, DelayWatch]:
+    """Make the watch over each camera's delay, by camera id."""
+    return {
+        camera.id: DelayWatch(
+            WatchedCamera(
+                camera.id,
+                read_intrinsics(camera.calibration),
+                read_mount(camera.mount),
+                camera.latency_s,
+                camera.latency_sigma_s,
+            ),
+            poses_at,
+        )
+        for camera in patrol.camera
+    }
 
 
 def _locator(camera: CameraConfig, patrol: PatrolConfig, plane: LocalPlane) -> Locator:

@@ -165,6 +165,7 @@ class Watch:
             note=self._worst(),
             candidates_dropped=self.stages.candidates_dropped().total(),
             pictures_dropped=evidence.crops_dropped + evidence.files_dropped,
+            video_delays=tuple(health.video_delays.values()),
         )
 
     def _worst(self) -> str:
@@ -179,6 +180,9 @@ class Watch:
         if not self.link.health().connected:
             return "no autopilot"
         health = self.stages.health
+        for delay in health.video_delays.values():
+            if delay.is_off:
+                return f"camera {delay.camera_id} video {delay.video_delay_ms} ms late"
         is_new, self._lost_told = health.lost_events > self._lost_told, health.lost_events
         return health.last_error if is_new else ""  # what went wrong an hour ago is in the log
 

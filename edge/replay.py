@@ -211,6 +211,7 @@ def replay_settings(
                 "model": model or template.model,
                 "calibration": flight.path(camera.calibration),
                 "mount": flight.path(camera.mount),
+                "latency_s": camera.latency_s,
                 "latency_sigma_s": camera.latency_sigma_s,
             }
         )

@@ -14,13 +14,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from edge.config import PatrolConfig
-from edge.district import District, open_district, read_inputs, rule_book, save_incidents
+from edge.district import (
+    District,
+    delay_watches,
+    open_district,
+    read_inputs,
+    rule_book,
+    save_incidents,
+)
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import read_intrinsics
+from edge.geo.delay_watch import DelayWatch
 from edge.geo.locate import Unlocated
-from edge.health import Health
+from edge.health import Health, video_delay
 from edge.labels import refuse_unknown_labels
 from edge.patrol.snapshot import UNKNOWN_TIME
 from edge.protocol.messages import MessageKind, Stamp, seal
@@ -81,6 +89,7 @@ class Stages:
     now: Callable[[], MonoNs]
     on_stored: Callable[[Stored], None]
     log: FlightLog | None = None
+    delays: Mapping[str, DelayWatch] = field(default_factory=dict)
     fatal: tuple[type[Exception], ...] = ()  # what ends a replay; nothing ends a flight
     health: Health = field(default_factory=Health)
     _district: District | None = None
@@ -101,6 +110,16 @@ class Stages:
         except Exception as error:
             if self.health.lose(error):  # each once; the counts tell of the rest
                 log.exception("event_lost event=%s", type(event).__name__)
+
+    def timed(self, frame: Frame) -> Frame:
+        """Let the frame's time be as unsure as its camera's delay has been found to be."""
+        return self.delays[frame.camera_id].timed(frame) if self.delays else frame
+
+    def watch_delay(self, event: Frame | Tick) -> None:
+        """Look, when there is time, whether the video is as late as configured."""
+        for camera_id, watch in self.delays.items():
+            watch.see(event)
+            self.health.video_delays[camera_id] = video_delay(camera_id, watch.told)
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Run the camera's detector and count what it did."""
@@ -357,6 +376,7 @@ def build_stages(
         now=now,
         on_stored=on_stored,
         log=flight_log,
+        delays=delay_watches(patrol, poses.at),
     )
 
 

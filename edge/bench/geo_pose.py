@@ -78,7 +78,7 @@ class TruthErrors:
         slow = np.array(
             [np.median(heading[a:b]) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
         )
-        return np.hypot(heading - slow, self.tilt_deg)
+        return np.asarray(np.hypot(heading - slow, self.tilt_deg))
 
 
 @dataclass(frozen=True, slots=True)
