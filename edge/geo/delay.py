@@ -297,7 +297,7 @@ def _sigma_s(covariance: FloatArray, scores: FloatArray) -> float:
     """Take the larger of what the noise model says and what the runs' disagreement says."""
     by_model = float(np.sqrt(covariance[0, 0]))
     n = len(scores)
-    if n < 4:  # too few runs to tell anything by
+    if n < 8:  # too few runs to tell anything by
         return max(by_model, FLOOR_SIGMA_S)
     spread = covariance @ (scores.T @ scores) @ covariance * (n / (n - 1))
     return max(by_model, float(np.sqrt(spread[0, 0])), FLOOR_SIGMA_S)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 TURNS_RADPS = math.radians(6.0)  # the camera turns: worth looking at
 HOLD_NS = 700_000_000  # looks on so long after it has stopped: the end of a turn tells as much
 # On average a frame a second; saved up for a long turn.
-FRAMES_PER_S, SAVED_FRAMES = 1.0, 40.0
+FRAMES_PER_S, SAVED_FRAMES, TURN_FRAMES = 1.0, 40.0, 15.0
 MIN_APART_NS = 90_000_000  # 10 frames a second show a turn as well as 30
 MAX_DELAY_S = 0.5
 _WIDTH_PX, _N_POINTS = 320, 60
@@ -174,7 +174,9 @@ class DelayWatch:
         since_s = max(0.0, (now_ns - self._filled_ns) * 1e-9) if self._filled_ns else 0.0
         self._filled_ns = now_ns
         self._saved = min(SAVED_FRAMES, self._saved + since_s * FRAMES_PER_S)
-        if self._saved < 1.0:
+        # Half a turn tells nothing: none is begun that could not be seen through.
+        if self._saved < (TURN_FRAMES if self._last is None else 1.0):
+            self._end_burst()
             return False
         self._saved -= 1.0
         return True
