@@ -29,6 +29,7 @@ BIAS_SIGMA_RADPS = np.array([0.02, 0.02, 0.005])  # about north, east, down
 FLOOR_SIGMA_S = 0.001  # no delay is claimed to be known better
 _NOISE_FLOOR_RAD = 2e-4
 _OUTLIER_SIGMAS = 5.0
+_MOST_TURN_SIGMAS = 3.0  # a seen turn is no worse than three times what its points' scatter says
 _WIDEST_JITTER_S = 0.1
 _STEPS = 6
 
@@ -90,9 +91,12 @@ class _Turns:
     start_s: FloatArray  # (N,), since the curve's start
     end_s: FloatArray
     seen_rad: FloatArray  # (N, 3)
+    sigma_rad: FloatArray  # (N,)
 
     def kept(self, which: NDArray[np.bool_]) -> _Turns:
-        return _Turns(self.start_s[which], self.end_s[which], self.seen_rad[which])
+        return _Turns(
+            self.start_s[which], self.end_s[which], self.seen_rad[which], self.sigma_rad[which]
+        )
 
     def runs(self) -> list[slice]:
         """Cut into runs of neighbours, each turn beginning with the frame that ends the last."""
@@ -128,6 +132,7 @@ def solve_delay(
         start_s=np.array([(turn.start_ns - curve.start_ns) * 1e-9 for turn in seen]),
         end_s=np.array([(turn.end_ns - curve.start_ns) * 1e-9 for turn in seen]),
         seen_rad=np.array([turn.turn_ned_rad for turn in seen]).reshape(-1, 3),
+        sigma_rad=np.array([turn.sigma_rad for turn in seen]),
     )
     is_used = _is_covered(turns, curve, max_delay_s)
     if int(is_used.sum()) < MIN_TURNS:
@@ -205,7 +210,8 @@ def _refine(
         length_s = turns.end_s - turns.start_s
         miss = turns.seen_rad - told * (1.0 + scales) - biases * length_s[:, None]
         if step_no:
-            noise = _noise_of(miss, starts, ends, runs)
+            most = (_MOST_TURN_SIGMAS * float(np.median(turns.sigma_rad)) + _NOISE_FLOOR_RAD) ** 2
+            noise = _noise_of(miss, (starts, ends), runs, most)
         # Columns: delay; scale and bias of three axes.
         rows = np.zeros((len(told), 3, 7))
         rows[:, :, 0] = starts - ends
@@ -250,13 +256,15 @@ def _sums(
 
 
 def _noise_of(
-    miss: FloatArray, starts: FloatArray, ends: FloatArray, runs: Sequence[slice]
+    miss: FloatArray, rates: tuple[FloatArray, FloatArray], runs: Sequence[slice], most: float
 ) -> _Noise:
     """Fit the variances to the squares of what is left, and to neighbours' products.
 
     A turn's own error is independent of its neighbours'; a level's or a time's error enters two
-    neighbours with opposite signs.
+    neighbours with opposite signs.  Where the rates hardly change the two are hard to tell apart:
+    a turn's own variance is held to at most `most`.
     """
+    starts, ends = rates
     # What a single great mistake adds is bounded; a frame's time may well be off by tens of ms.
     by_time = _WIDEST_JITTER_S * np.hypot(starts, ends)
     bound = 4.0 * 1.4826 * np.median(np.abs(miss), axis=0) + _NOISE_FLOOR_RAD + by_time
@@ -274,7 +282,14 @@ def _noise_of(
         products[:, 3 + axis], products[:, 6] = -1.0, -(starts[second, axis] ** 2)
         rows += [squares / scale, products / scale]
         values += [left[:, axis] ** 2 / scale, left[second, axis] * left[second - 1, axis] / scale]
-    found = _not_negative(np.concatenate(rows), np.concatenate(values))
+    all_rows, all_values = np.concatenate(rows), np.concatenate(values)
+    found = _not_negative(all_rows, all_values)
+    over = np.flatnonzero(found[:3] > most)
+    if over.size:
+        all_values = all_values - most * all_rows[:, over].sum(axis=1)
+        all_rows[:, over] = 0.0
+        found = _not_negative(all_rows, all_values)
+        found[over] = most
     return _Noise(
         np.maximum(found[:3], _NOISE_FLOOR_RAD**2), np.maximum(found[3:6], 0.0), float(found[6])
     )

@@ -1,7 +1,7 @@
 """The video's delay in flight: looked at while the aircraft turns, and only within a budget.
 
 A frame costs some 2 ms, so the watch looks only where there is something to learn: while the camera
-turns, at most one frame in a while on average.  Each turn gives one answer; the last few, weighed,
+turns, and at most so many frames on average.  Each turn gives one answer; the last few, weighed,
 are what is told.  Nothing here corrects a frame's time.
 """
 
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 TURNS_RADPS = math.radians(6.0)  # the camera turns: worth looking at
 HOLD_NS = 700_000_000  # looks on so long after it has stopped: the end of a turn tells as much
-# On average a frame a second; saved up for a long turn.
-FRAMES_PER_S, SAVED_FRAMES, TURN_FRAMES = 1.0, 40.0, 15.0
-MIN_APART_NS = 90_000_000  # 10 frames a second show a turn as well as 30
+# Two frames in three seconds on average; saved up for a long turn.
+FRAMES_PER_S, SAVED_FRAMES, TURN_FRAMES = 0.7, 40.0, 15.0
+APART_NS = 100_000_000  # 10 frames a second show a turn as well as 30
 MAX_DELAY_S = 0.5
 _WIDTH_PX, _N_POINTS = 320, 60
 _POSE_STEP_NS = 40_000_000
@@ -91,6 +91,7 @@ class DelayWatch:
         )
         self._last: Still | None = None
         self._saved, self._filled_ns = SAVED_FRAMES, 0
+        self._seen_ns, self._step_ns, self._passed = 0, float(APART_NS), 0
         self._turning_ns = -(1 << 62)
         self._burst: _Burst | None = None
         self._answers: deque[tuple[float, float]] = deque(maxlen=_KEPT)  # delay, sigma
@@ -113,12 +114,11 @@ class DelayWatch:
         if isinstance(pose, NoPose) or not self._is_turning(pose, now_ns):
             self._end_burst()
             return
-        last_ns = self._last.mono_ns if self._last else -(1 << 62)
-        if 0 <= now_ns - last_ns < MIN_APART_NS or not self._pay(now_ns):
-            return
         burst = self._burst
         if burst is not None and burst.is_over:
             return  # its poses are still coming: the next turn begins a little late
+        if not self._is_next(now_ns) or not self._pay(now_ns):
+            return
         still = self._watcher.still(frame, pose)
         last, self._last = self._last, None
         if isinstance(still, Unseen):
@@ -168,6 +168,17 @@ class DelayWatch:
             if rates is not None and float(np.linalg.norm(rates)) > TURNS_RADPS:
                 self._turning_ns = now_ns
         return 0 <= now_ns - self._turning_ns <= HOLD_NS
+
+    def _is_next(self, now_ns: int) -> bool:
+        """Thin fast video out, by counting: taking frames by their times would favour late ones."""
+        step_ns, self._seen_ns = now_ns - self._seen_ns, now_ns
+        if 0 < step_ns < MAX_PAIR_S * 1e9:
+            self._step_ns += 0.1 * (step_ns - self._step_ns)
+        self._passed += 1
+        if self._last is not None and self._passed < round(APART_NS / max(1.0, self._step_ns)):
+            return False
+        self._passed = 0
+        return True
 
     def _pay(self, now_ns: int) -> bool:
         """Take one frame from what is saved up."""
