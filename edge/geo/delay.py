@@ -20,7 +20,7 @@ from edge.records import FloatArray
 
 GRID_S = 0.02  # of the search; turns of a vehicle are slower than that by far
 LONGEST_RUN = 80  # turns solved for together: 240 equations; longer runs are cut
-MAX_PAIR_S = 0.5  # frames farther apart are no neighbours
+MAX_PAIR_S = 0.5  # of a video's neighbours; stills may be farther apart
 MIN_TURNS = 8
 MIN_TURNED_RAD = np.deg2rad(40.0)  # in all, there and back both counted
 # What a wrong focal length or gyro scale, and a wrong height or speed, may do to a seen turn.
@@ -119,7 +119,10 @@ class _Noise:
 
 
 def solve_delay(
-    seen: Sequence[SeenTurn], curve: TurnCurve, max_delay_s: float = 0.6
+    seen: Sequence[SeenTurn],
+    curve: TurnCurve,
+    max_delay_s: float = 0.6,
+    max_pair_s: float = MAX_PAIR_S,
 ) -> Delay | NoDelay:
     """Find the delay at which what was seen fits what was told.
 
@@ -127,6 +130,7 @@ def solve_delay(
         seen: In the order of their time.
         curve: Over their time and `max_delay_s` to either side.
         max_delay_s: Of the search, both ways.
+        max_pair_s: Frames farther apart are no neighbours.
     """
     turns = _Turns(
         start_s=np.array([(turn.start_ns - curve.start_ns) * 1e-9 for turn in seen]),
@@ -134,7 +138,7 @@ def solve_delay(
         seen_rad=np.array([turn.turn_ned_rad for turn in seen]).reshape(-1, 3),
         sigma_rad=np.array([turn.sigma_rad for turn in seen]),
     )
-    is_used = _is_covered(turns, curve, max_delay_s)
+    is_used = _is_covered(turns, curve, max_delay_s, max_pair_s)
     if int(is_used.sum()) < MIN_TURNS:
         return NoDelay.NO_POSES if len(seen) >= MIN_TURNS else NoDelay.NO_TURNS
     turned_rad = float(np.linalg.norm(turns.seen_rad[is_used], axis=1).sum())
@@ -160,7 +164,9 @@ def solve_delay(
     )
 
 
-def _is_covered(turns: _Turns, curve: TurnCurve, max_delay_s: float) -> NDArray[np.bool_]:
+def _is_covered(
+    turns: _Turns, curve: TurnCurve, max_delay_s: float, max_pair_s: float
+) -> NDArray[np.bool_]:
     """Tell which turns are of neighbours and have telemetry all around."""
     unknown = np.concatenate([[0], np.cumsum(np.isnan(curve.turned_rad[:, 0]))])
     reach_s = max_delay_s + 3.0 * curve.step_s
@@ -172,7 +178,7 @@ def _is_covered(turns: _Turns, curve: TurnCurve, max_delay_s: float) -> NDArray[
     return np.asarray(
         inside
         & (unknown[high + 1] == unknown[low])
-        & (np.abs(length_s) <= MAX_PAIR_S)
+        & (np.abs(length_s) <= max_pair_s)
         & np.isfinite(turns.seen_rad).all(axis=1)
     )
 

@@ -6,6 +6,7 @@ differ in when: that difference is the video's delay (`delay.py`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -126,6 +127,8 @@ class TurnWatcher:
     mount: Mount
     width_px: int = 480
     follow: Follow | None = None  # None: corners by optical flow
+    dark_greys: float = DARK_GREYS
+    max_flow_sigma_px: float = MAX_FLOW_SIGMA_PX
 
     def still(self, frame: Frame, pose: Pose | NoPose) -> Still | Unseen:
         """Reduce a frame; dark ones and those without a pose are named."""
@@ -134,7 +137,7 @@ class TurnWatcher:
         if not is_unit(pose.ned_from_body_wxyz):
             return Unseen.NO_ATTITUDE
         grey = reduced(frame.image_bgr, self.width_px)
-        if float(cv2.meanStdDev(grey)[1][0, 0]) < DARK_GREYS:
+        if float(cv2.meanStdDev(grey)[1][0, 0]) < self.dark_greys:
             return Unseen.DARK
         return Still(grey, frame.captured_mono_ns, pose)
 
@@ -157,7 +160,7 @@ class TurnWatcher:
         matched = follow(first.grey, second.grey, Guess(camera, told))
         if isinstance(matched, Unseen):
             return matched
-        fit = _fit(camera, matched, told)
+        fit = _fit(camera, matched, told, self.max_flow_sigma_px)
         if isinstance(fit, Unseen):
             return fit
         turn_rad, sigma_rad, n_points = fit
@@ -301,7 +304,7 @@ def _moved(
 
 
 def _fit(
-    camera: Intrinsics, matched: tuple[FloatArray, FloatArray], told: Told
+    camera: Intrinsics, matched: tuple[FloatArray, FloatArray], told: Told, max_sigma_px: float
 ) -> tuple[FloatArray, float, int] | Unseen:
     """Take matched pixels to rays, those of the ground alone, and solve for the turn."""
     rays, is_inside = camera.rays_from_pixels(matched[0])
@@ -309,13 +312,23 @@ def _fit(
     kept = is_inside & to_is_inside & (rays @ told.down > HORIZON_COS)
     if int(kept.sum()) < MIN_POINTS:
         return Unseen.NO_FEATURES
-    return _solve(rays[kept], to_rays[kept, :2], told, 1.0 / camera.fx_px)
+    px = 1.0 / camera.fx_px
+    turn_rad, sigma_rad, is_good, scatter = _solve(rays[kept], to_rays[kept, :2], told, px)
+    n_points = int(is_good.sum())
+    is_ground = n_points >= MIN_POINTS and n_points >= MIN_SHARE * len(is_good)
+    if not is_ground or not scatter <= max_sigma_px * px:
+        return Unseen.NO_FIT
+    return turn_rad, sigma_rad, n_points
 
 
 def _solve(
     rays: FloatArray, to_xy: FloatArray, told: Told, px: float
-) -> tuple[FloatArray, float, int] | Unseen:
-    """Solve for turn and shift by robust Gauss-Newton; return the turn, its sigma, the points.
+) -> tuple[FloatArray, float, NDArray[np.bool_], float]:
+    """Solve for turn and shift by robust Gauss-Newton.
+
+    Returns:
+        The turn, its sigma, which points agree, shape (N,), and their scatter, infinite where
+        there is no solution.
 
     The shift, in heights over the ground, is held to what height and speed allow: seen from
     straight above, a shift and a tilt look nearly the same.
@@ -327,7 +340,7 @@ def _solve(
         points = _moved(rays, told.down, turn, shift)
         depth = points[:, 2]
         if not bool((depth > 0.05).all()):
-            return Unseen.NO_FIT
+            return turn, math.inf, np.zeros(len(rays), np.bool_), math.inf
         miss = to_xy - points[:, :2] / depth[:, None]
         norms = np.linalg.norm(miss, axis=1)
         if step_no:
@@ -343,11 +356,8 @@ def _solve(
         right[3:] += tight * (told.shift - shift)
         change = np.linalg.solve(normal, right)
         turn, shift = _turned_on(turn, change[:3]), shift + change[3:]
-    n_points = int((norms < _TUKEY * scale).sum())
-    if n_points < MIN_POINTS or n_points < MIN_SHARE * len(rays) or scale > MAX_FLOW_SIGMA_PX * px:
-        return Unseen.NO_FIT
     sigma = float(np.sqrt(np.linalg.inv(normal)[:3, :3].trace() / 3.0))
-    return turn, sigma, n_points
+    return turn, sigma, np.asarray(norms < _TUKEY * scale, np.bool_), scale
 
 
 def _turned_on(turn_rad: FloatArray, more_rad: FloatArray) -> FloatArray:
