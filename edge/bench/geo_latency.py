@@ -18,7 +18,10 @@ import numpy as np
 from calibration.latency import FlightLatency, measure_latency
 from edge.capture.recording import open_flight
 from edge.errors import BenchError, LatencyError
-from edge.records import FloatArray, ImageArray
+from edge.geo.camera import Intrinsics
+from edge.geo.lens import BrownLens
+from edge.geo.rotations import quaternion_from_euler
+from edge.records import FloatArray, ImageArray, MonoNs, Pose
 from sim.camera import CameraModel
 from sim.faults.timeline import NO_FAULTS
 from sim.record import VideoFile, mount_text, write_log
@@ -100,38 +103,76 @@ class MadeFlight:
         )
 
 
+@dataclass(frozen=True)
+class Painted:
+    """A made flight that can be looked at: where the vehicle truly is, and what its camera sees."""
+
+    vehicle: Vehicle
+    camera: CameraModel
+    floor: _Floor
+
+    @property
+    def intrinsics(self) -> Intrinsics:
+        """The camera as the flight program knows it."""
+        c = self.camera
+        lens = BrownLens(*c.distortion)
+        return Intrinsics(c.id, c.width_px, c.height_px, c.fx_px, c.fy_px, c.cx_px, c.cy_px, lens)
+
+    def picture(self, time_s: float) -> ImageArray:
+        """Return what the camera sees at a time since the start, BGR."""
+        return self.floor.picture(self.vehicle, time_s)
+
+    def pose(self, time_s: float) -> Pose:
+        """Return the truth of the vehicle as a pose; no gimbal's word is in it."""
+        true = self.vehicle.true_pose(time_s)
+        east_m, north_m, up_m = true.position_m.tolist()
+        lat_deg, lon_deg = self.vehicle.origin.geodetic(east_m, north_m)
+        v_east, v_north, v_up = true.velocity_mps.tolist()
+        return Pose(
+            mono_ns=MonoNs(round(time_s * 1e9)),
+            lat_deg=lat_deg,
+            lon_deg=lon_deg,
+            amsl_m=self.vehicle.origin.amsl_m + up_m,
+            above_home_m=up_m,
+            velocity_ned_mps=(v_north, v_east, -v_up),
+            ned_from_body_wxyz=quaternion_from_euler(*true.rpy_rad.tolist()),
+        )
+
+
+def painted_flight(made: MadeFlight) -> Painted:
+    """Fly it and paint its floor."""
+    scenario = made.scenario()
+    start_us = round(scenario.start_utc.timestamp() * 1e6)
+    vehicle = Vehicle(scenario.plan(), scenario.knobs(), scenario.place(), made.seed, start_us)
+    camera = scenario.camera_model().scaled(_SCALE)
+    return Painted(vehicle, camera, _Floor(camera, made.seed))
+
+
 def make_flight(made: MadeFlight, out: Path) -> Path:
     """Write a flight folder that `calibrate latency` and `replay` read; return it."""
     out.mkdir(parents=True, exist_ok=True)
-    scenario = made.scenario()
-    vehicle = Vehicle(
-        scenario.plan(),
-        scenario.knobs(),
-        scenario.place(),
-        made.seed,
-        round(scenario.start_utc.timestamp() * 1e6),
-    )
-    camera = scenario.camera_model().scaled(_SCALE)
-    write_log(out / "telemetry.tlog", vehicle, NO_FAULTS, made.seed)
-    (out / "mount.toml").write_text(mount_text(scenario), encoding="utf-8")
+    painted = painted_flight(made)
+    camera = painted.camera
+    write_log(out / "telemetry.tlog", painted.vehicle, NO_FAULTS, made.seed)
+    (out / "mount.toml").write_text(mount_text(made.scenario()), encoding="utf-8")
     text = _CAMERA.format(c=camera, distortion=list(camera.distortion))
     (out / "camera.toml").write_text(text, encoding="utf-8")
     (out / "flight.toml").write_text(_FLIGHT.format(latency=made.said_latency_s), encoding="utf-8")
-    _film(made, vehicle, camera, out)
+    _film(made, painted, out)
     return out
 
 
-def _film(made: MadeFlight, vehicle: Vehicle, camera: CameraModel, out: Path) -> None:
+def _film(made: MadeFlight, painted: Painted, out: Path) -> None:
     """Write the video and its frame list."""
     jitter = np.random.default_rng([made.seed, 99])
-    floor = _Floor(camera, made.seed)
-    size = (camera.width_px, camera.height_px)
+    vehicle = painted.vehicle
+    size = (painted.camera.width_px, painted.camera.height_px)
     rows = ["frame,utc_us"]
     video = VideoFile(out / "video.mp4", made.scenario().camera, size)
     for index in range(int(vehicle.duration_s * made.rate_hz)):
         time_s = (index + 0.5) / made.rate_hz
         late_s = made.late_s(time_s) + jitter.normal() * vehicle.noise.clock_jitter_s
-        image = made.paint(time_s, floor.picture(vehicle, time_s))
+        image = made.paint(time_s, painted.picture(time_s))
         if image is not None:
             video.add(image)
             rows.append(f"{len(rows) - 1},{vehicle.utc_us(time_s) + round(late_s * 1e6)}")
