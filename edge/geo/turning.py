@@ -37,6 +37,7 @@ HORIZON_COS = 0.17  # rays flatter than 10° meet the ground too far away to mat
 MIN_AGL_M = 3.0
 # How well height and speed over the ground are known, beside the turn.
 SHIFT_SHARE, SHIFT_FLOOR = 0.1, 0.002
+GYRO_REACH_S = 0.08  # from an instant to the nearest sample: messages at 6 Hz and more
 JITTER_S = 0.03  # how far one frame's time may be off, beside the delay of all
 _FIT_STEPS = 5
 _TUKEY = 4.685  # the usual biweight: 95 % as efficient as least squares
@@ -224,7 +225,8 @@ def told_turns(poses: Sequence[Pose | NoPose], mount: Mount) -> FloatArray:
     """Add up how the telemetry says that the camera turned, pose by pose, in NED.
 
     The vehicle's part comes from its turn rates (the gyro is prompt where an attitude may be
-    filtered), the gimbal's from its reports.  Poses follow each other closely, 0.05 s or less.
+    filtered), the gimbal's from its reports.  Rates of a slow log say little of what happened
+    between them: there the attitudes are taken.  Poses follow each other closely, 0.05 s or less.
 
     Returns:
         Shape (N, 3), the turn from the first pose; NaN where there is no pose, and the sum goes on
@@ -232,10 +234,12 @@ def told_turns(poses: Sequence[Pose | NoPose], mount: Mount) -> FloatArray:
     """
     turned = np.full((len(poses), 3), np.nan)
     total, last = np.zeros(3), None
+    reaches_s = [pose.reach_s for pose in poses if isinstance(pose, Pose)]
+    by_gyro = bool(reaches_s) and float(np.quantile(reaches_s, 0.9)) <= GYRO_REACH_S
     for i, pose in enumerate(poses):
         usable = isinstance(pose, Pose) and is_unit(pose.ned_from_body_wxyz)
         if usable and last is not None:
-            step = _told_step(last, pose, mount)  # type: ignore[arg-type]
+            step = _told_step((last, pose), mount, by_gyro)  # type: ignore[arg-type]
             usable = step is not None
             total = total if step is None else total + step
         last = pose if usable and isinstance(pose, Pose) else None
@@ -244,9 +248,10 @@ def told_turns(poses: Sequence[Pose | NoPose], mount: Mount) -> FloatArray:
     return turned
 
 
-def _told_step(first: Pose, second: Pose, mount: Mount) -> FloatArray | None:
+def _told_step(pair: tuple[Pose, Pose], mount: Mount, by_gyro: bool) -> FloatArray | None:
+    first, second = pair
     ned_from_body = matrix_from_quaternion(first.ned_from_body_wxyz)
-    if first.rates_body_radps is not None and second.rates_body_radps is not None:
+    if by_gyro and first.rates_body_radps is not None and second.rates_body_radps is not None:
         rates = 0.5 * (np.array(first.rates_body_radps) + np.array(second.rates_body_radps))
         dt_s = (second.mono_ns - first.mono_ns) * 1e-9
         later = ned_from_body @ matrices_from_rotation_vectors(rates[None] * dt_s)[0]
