@@ -22,8 +22,9 @@ from edge.capture.telemetry import Telemetry
 from edge.errors import LatencyError
 from edge.geo.camera import read_intrinsics
 from edge.geo.delay import MAX_PAIR_S, MIN_TURNS, Delay, NoDelay, TurnCurve, solve_delay
+from edge.geo.flow import Unseen
 from edge.geo.mount import read_mount
-from edge.geo.turning import SeenTurn, Still, TurnWatcher, Unseen, told_turns
+from edge.geo.turning import SeenTurn, Still, TurnWatcher, told_turns
 from edge.records import Frame, MonoNs, NoPose, Pose, Tick
 
 MAX_DELAY_S = 1.0

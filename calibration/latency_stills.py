@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from edge.geo.camera import Intrinsics
+from edge.geo.flow import MIN_POINTS, GreyArray, Guess, Unseen
 from edge.geo.mount import Mount
-from edge.geo.turning import MIN_POINTS, GreyArray, Guess, TurnWatcher, Unseen
+from edge.geo.turning import TurnWatcher
 from edge.records import FloatArray
 
 MAX_STILLS_APART_S = 1.6  # farther apart, turn rates between them are anybody's guess
@@ -24,14 +27,23 @@ _DARK_GREYS = 0.5  # equalising brings out what is nearly black
 class MatchedFeatures:
     """Matches SIFT features of equalised pictures; a plane's homography throws out the false."""
 
+    def __init__(self) -> None:
+        self._last: tuple[GreyArray, Any] | None = None  # each still is looked at twice
+
+    def _features(self, grey: GreyArray) -> Any:
+        """Return places and descriptors."""
+        if self._last is None or self._last[0] is not grey:
+            equalised = cv2.createCLAHE(4.0, (8, 8)).apply(grey)
+            sift = cv2.SIFT_create(_N_FEATURES, contrastThreshold=0.02)  # type: ignore[attr-defined]
+            self._last = grey, sift.detectAndCompute(equalised, None)
+        return self._last[1]
+
     def __call__(
         self, first: GreyArray, second: GreyArray, guess: Guess
     ) -> tuple[FloatArray, FloatArray] | Unseen:
         """Return pixels of the same things in both pictures; needs no guess."""
-        equalise = cv2.createCLAHE(4.0, (8, 8))
-        sift = cv2.SIFT_create(_N_FEATURES, contrastThreshold=0.02)  # type: ignore[attr-defined]
-        places_a, looks_a = sift.detectAndCompute(equalise.apply(first), None)
-        places_b, looks_b = sift.detectAndCompute(equalise.apply(second), None)
+        places_a, looks_a = self._features(first)
+        places_b, looks_b = self._features(second)
         if min(len(places_a), len(places_b)) < MIN_POINTS:
             return Unseen.NO_FEATURES
         found = cv2.BFMatcher().knnMatch(looks_a, looks_b, k=2)

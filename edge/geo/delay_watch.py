@@ -17,9 +17,10 @@ import numpy as np
 
 from edge.geo.camera import Intrinsics
 from edge.geo.delay import MAX_PAIR_S, MIN_TURNED_RAD, Delay, NoDelay, TurnCurve, solve_delay
+from edge.geo.flow import CornerFlow, Unseen
 from edge.geo.mount import Mount
 from edge.geo.rotations import is_unit, matrix_from_quaternion
-from edge.geo.turning import CornerFlow, SeenTurn, Still, TurnWatcher, Unseen, told_turns
+from edge.geo.turning import SeenTurn, Still, TurnWatcher, told_turns
 from edge.records import Frame, MonoNs, NoPose, Pose, Tick
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edge.bench.geo_latency import MadeFlight, Painted, painted_flight
+from edge.geo.flow import Unseen, rotation_vector
 from edge.geo.rotations import matrix_from_quaternion
-from edge.geo.turning import SeenTurn, TurnWatcher, Unseen, rotation_vector, told_turns
+from edge.geo.turning import SeenTurn, TurnWatcher, told_turns
 from edge.records import Frame, ImageArray, MonoNs, NoPose, Pose, YawReference
 from sim.camera import ENU_FROM_NED
 from sim.vehicle.mount import MountKind
