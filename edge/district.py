@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge.config import CameraConfig, PatrolConfig
 from edge.geo.camera import flown_intrinsics
+from edge.geo.delay_watch import DelayWatch, WatchedCamera
 from edge.geo.locate import Locator, Unlocated
 from edge.geo.mount import read_mount
 from edge.geo.place import places_of_labels
@@ -27,6 +28,7 @@ from edge.records import (
     Incident,
     MonoNs,
     NoGeotag,
+    NoPose,
     Pose,
     Sighting,
     UtcTime,
@@ -178,6 +180,25 @@ def rule_book(
 def _degrees(lat_deg: float, lon_deg: float) -> tuple[float, float]:
     """Stand in for a plane that is not known yet: any one would fold what is far from it."""
     return (lon_deg, lat_deg)
+
+
+def delay_watches(
+    patrol: PatrolConfig, poses_at: Callable[[MonoNs], Pose | NoPose]
+) -> dict[str, DelayWatch]:
+    """Make the watch over each camera's delay, by camera id."""
+    return {
+        camera.id: DelayWatch(
+            WatchedCamera(
+                camera.id,
+                flown_intrinsics(camera),
+                read_mount(camera.mount),
+                camera.latency_s,
+                camera.latency_sigma_s,
+            ),
+            poses_at,
+        )
+        for camera in patrol.camera
+    }
 
 
 def _locator(camera: CameraConfig, patrol: PatrolConfig, plane: LocalPlane) -> Locator:

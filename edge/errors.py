@@ -43,6 +43,10 @@ class FlightError(ConfigError):
     """A recorded flight's folder is not usable."""
 
 
+class LatencyError(FlightError):
+    """A recorded flight does not show the video's delay; the message says what to fly instead."""
+
+
 class LabelError(ConfigError):
     """A rule is on a label that no camera's model has."""
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from edge import __version__
+from edge.build import build_stages
 from edge.capture.events import events
 from edge.capture.link import MavlinkLink
 from edge.capture.rates import missing
@@ -33,7 +34,7 @@ from edge.report.obey import Deed, obey
 from edge.report.rolelock import RoleLock
 from edge.report.status import uplink_health_from
 from edge.settings import Settings
-from edge.stages import Stages, Stored, build_stages
+from edge.stages import Stages, Stored
 from edge.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -194,6 +195,7 @@ class Watch:
             note=self._worst(),
             candidates_dropped=self.stages.candidates_dropped().total(),
             pictures_dropped=evidence.crops_dropped + evidence.files_dropped,
+            video_delays=tuple(health.video_delays.values()),
         )
 
     def _worst(self) -> str:
@@ -211,6 +213,9 @@ class Watch:
         if heights is not None and heights.doubt is not None:
             return f"terrain {heights.doubt.kind.value}"
         health = self.stages.health
+        for delay in health.video_delays.values():
+            if delay.is_off:
+                return f"camera {delay.camera_id} video {delay.video_delay_ms} ms late"
         is_new, self._lost_told = health.lost_events > self._lost_told, health.lost_events
         return health.last_error if is_new else ""  # what went wrong an hour ago is in the log
 

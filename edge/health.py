@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
+
+from edge.geo.delay_watch import DelayTold
+from edge.protocol.status import VideoDelay
 
 _KEPT_LATENCIES = 20_000  # newest samples kept for percentiles: some hours of alerts
 _RATE_WINDOW_NS = 10_000_000_000
@@ -28,6 +32,18 @@ class Rate:
         return (len(recent) - 1) / max(1e-9, (now_mono_ns - recent[0]) * 1e-9)
 
 
+def video_delay(camera_id: str, told: DelayTold) -> VideoDelay:
+    """Put what the watch says of a camera's delay into the status' words: whole ms."""
+    if told.delay_s is None or told.sigma_s is None:
+        return VideoDelay(camera_id, reason=told.reason or "")
+    return VideoDelay(
+        camera_id,
+        video_delay_ms=round(told.delay_s * 1e3),
+        video_delay_sigma_ms=math.ceil(told.sigma_s * 1e3),
+        is_off=told.excess_s > 0.0,
+    )
+
+
 @dataclass(slots=True)
 class Health:
     """Counters of one flight; the status message and every summary are made of them."""
@@ -45,6 +61,7 @@ class Health:
     inference_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
     frame_to_outbox_s: deque[float] = field(default_factory=lambda: deque(maxlen=_KEPT_LATENCIES))
     frame_rate: Rate = field(default_factory=Rate)
+    video_delays: dict[str, VideoDelay] = field(default_factory=dict)  # by camera
     last_error: str = ""
 
     def lose(self, error: Exception) -> bool:

@@ -23,12 +23,14 @@ def fly(events: Iterable[Frame | Tick], stages: Stages) -> None:
                 now = event.mono_ns
                 stages.housekeep(now)
             report(now, stages)
+            stages.watch_delay(event)  # when all that the desk waits for is done
     with stages.guard(None):
         stages.finish(now)
 
 
 def look(frame: Frame, stages: Stages) -> None:
     """Take one frame all the way to the incidents that it adds to."""
+    frame = stages.timed(frame)
     detections = stages.detect(frame)
     pose = stages.poses.at(frame.captured_mono_ns)
     if isinstance(pose, NoPose):

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.build import build_stages
 from edge.capture.recording import RecordedFlight
 from edge.config import (
     AutopilotConfig,
@@ -31,7 +32,7 @@ from edge.records import Frame, MonoNs, Tick
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.settings import Settings, read_settings
-from edge.stages import Stages, Stored, build_stages
+from edge.stages import Stages, Stored
 from edge.vision.manifest import read_manifest
 
 log = logging.getLogger(__name__)
@@ -209,6 +210,7 @@ def replay_settings(
                 "model": model or template.model,
                 "calibration": flight.path(camera.calibration),
                 "mount": flight.path(camera.mount),
+                "latency_s": camera.latency_s,
                 "latency_sigma_s": camera.latency_sigma_s,
             }
         )

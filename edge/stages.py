@@ -14,15 +14,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from edge.config import PatrolConfig
-from edge.district import District, open_district, read_inputs, rule_book, save_incidents
+from edge.district import (
+    District,
+    open_district,
+    rule_book,
+    save_incidents,
+)
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
 from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import flown_intrinsics
+from edge.geo.delay_watch import DelayWatch
 from edge.geo.height_watch import HeightWatch
 from edge.geo.locate import Unlocated
-from edge.geo.terrain import tile_of
-from edge.health import Health
+from edge.health import Health, video_delay
 from edge.labels import refuse_unknown_labels
 from edge.patrol.snapshot import UNKNOWN_TIME
 from edge.protocol.messages import MessageKind, Stamp, seal
@@ -85,6 +90,7 @@ class Stages:
     now: Callable[[], MonoNs]
     on_stored: Callable[[Stored], None]
     log: FlightLog | None = None
+    delays: Mapping[str, DelayWatch] = field(default_factory=dict)
     fatal: tuple[type[Exception], ...] = ()  # what ends a replay; nothing ends a flight
     health: Health = field(default_factory=Health)
     heights: HeightWatch | None = None
@@ -106,6 +112,16 @@ class Stages:
         except Exception as error:
             if self.health.lose(error):  # each once; the counts tell of the rest
                 log.exception("event_lost event=%s", type(event).__name__)
+
+    def timed(self, frame: Frame) -> Frame:
+        """Let the frame's time be as unsure as its camera's delay has been found to be."""
+        return self.delays[frame.camera_id].timed(frame) if self.delays else frame
+
+    def watch_delay(self, event: Frame | Tick) -> None:
+        """Look, when there is time, whether the video is as late as configured."""
+        for camera_id, watch in self.delays.items():
+            watch.see(event)
+            self.health.video_delays[camera_id] = video_delay(camera_id, watch.told)
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Run the camera's detector and count what it did."""
@@ -260,7 +276,7 @@ class Stages:
         if late := restart_needed(self.settings.patrol, fresh.patrol):
             log.warning("reload_partial restart_needed=%s", ",".join(late))
         self.settings = taken
-        _lower_to_rules(self.detectors.values(), patrol)
+        lower_to_rules(self.detectors.values(), patrol)
         if district is not None:
             district.reload(patrol, book)
         log.info("reloaded config_hash=%s", taken.config_hash.hex())
@@ -336,45 +352,7 @@ class Stages:
         return self._frame_sizes_px[best.camera_id]
 
 
-def build_stages(
-    settings: Settings,
-    poses: PoseSource,
-    mailbox: Mailbox,
-    *,
-    now: Callable[[], MonoNs],
-    flight_log: FlightLog | None = None,
-    on_stored: Callable[[Stored], None] = lambda _stored: None,
-) -> Stages:
-    """Load models and calibrations, and refuse at once what could only fail in the air.
-
-    Raises:
-        ConfigError: A calibration, mount, zone, grid or code file is not usable.
-        LabelError: A rule is on a label that no camera's model has.
-        ModelError: A model does not load or is not what its manifest says.
-    """
-    patrol = settings.patrol
-    manifests = read_inputs(patrol)
-    detectors = {
-        camera_id: OnnxDetector(manifest, patrol.inference)
-        for camera_id, manifest in manifests.items()
-    }
-    _lower_to_rules(detectors.values(), patrol)
-    for detector in detectors.values():
-        detector.warm_up()
-    return Stages(
-        settings=settings,
-        detectors=detectors,
-        poses=poses,
-        mailbox=mailbox,
-        evidence=EvidenceKeeper(patrol.evidence, patrol.privacy, lambda: poses.utc(now()).utc_ns),
-        now=now,
-        on_stored=on_stored,
-        log=flight_log,
-        heights=HeightWatch(tile_of(patrol.ground.terrain), patrol.ground),
-    )
-
-
-def _lower_to_rules(detectors: Iterable[OnnxDetector], patrol: PatrolConfig) -> None:
+def lower_to_rules(detectors: Iterable[OnnxDetector], patrol: PatrolConfig) -> None:
     """Let each detector give what the most curious rule on its labels asks for, and no more."""
     for detector in detectors:
         scores = [

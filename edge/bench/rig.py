@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from edge.build import build_stages
 from edge.capture.link import MavlinkLink
 from edge.capture.recording import LOOKAHEAD_NS, RecordedFlight, open_flight
 from edge.capture.telemetry import Telemetry
@@ -22,7 +23,7 @@ from edge.replay import replay_settings
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.settings import Settings
-from edge.stages import Stages, Stored, build_stages
+from edge.stages import Stages, Stored
 
 Item = TypeVar("Item")
 _NO_AUTOPILOT = "udpin:127.0.0.1:0"  # the log is fed by hand, no link is opened

@@ -185,6 +185,11 @@ class Telemetry:
             quality = TimeQuality.GNSS_SYNCED if is_synced else TimeQuality.GNSS
             return UtcTime(UtcNs(boot_ns + state.utc.offset_ns), quality, boot_ms)
 
+    def mono_from_boot_ms(self, boot_ms: float) -> MonoNs | None:
+        """Map the autopilot's boot time onto this computer's clock; None before it is known."""
+        with self._lock:
+            return self._state.clock.mono_from_boot(round(boot_ms * _MS))
+
     @property
     def reboots(self) -> int:
         """How often the autopilot's clock has started again."""

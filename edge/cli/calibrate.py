@@ -5,10 +5,13 @@ from __future__ import annotations
 import typer
 
 from edge.cli import calibrate_lens
+from edge.cli.calibrate_latency import latency
 
 calibrate = typer.Typer(
     no_args_is_help=True, help="Lens, mount and video delay, from what the aircraft recorded."
 )
+
+calibrate.command()(latency)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -81,6 +81,8 @@ class Summary:
     wall_s: float
     machine: str
     incidents: dict[str, int]
+    video_delay_ms: dict[str, int | None] = field(default_factory=dict)  # by camera, as it turned
+    video_delay_sigma_ms: dict[str, int | None] = field(default_factory=dict)
 
     def table(self) -> Table:
         """Return the scoreboard."""
@@ -202,6 +204,10 @@ def _summary(results: FlightResults, scored: Score | None) -> Summary:
         wall_s=round(results.wall_s, 2),
         machine=machine_name(),
         incidents=results.incidents,
+        video_delay_ms={k: one.video_delay_ms for k, one in health.video_delays.items()},
+        video_delay_sigma_ms={
+            k: one.video_delay_sigma_ms for k, one in health.video_delays.items()
+        },
     )
 
 

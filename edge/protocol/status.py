@@ -10,7 +10,15 @@ from typing import Any, Final
 from edge.errors import ProtocolError
 from edge.protocol.ack import clip_text
 from edge.protocol.cbor import encode_item
-from edge.protocol.fields import U32_MAX, as_bytes, as_int, as_int_or_none, as_map, as_text
+from edge.protocol.fields import (
+    U32_MAX,
+    as_array,
+    as_bytes,
+    as_int,
+    as_int_or_none,
+    as_map,
+    as_text,
+)
 from edge.protocol.messages import MessageKind, Stamp, body_fields, seal
 from edge.protocol.vouch import Voucher
 
@@ -35,6 +43,17 @@ class LinkState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class VideoDelay:
+    """How late a camera's video is against the autopilot's clock, as its own turns show it."""
+
+    camera_id: str
+    video_delay_ms: int | None = None  # the configured latency included; None: not known
+    video_delay_sigma_ms: int | None = None
+    reason: str = ""  # why it is not known
+    is_off: bool = False  # it differs from what is configured by more than that may
+
+
+@dataclass(frozen=True, slots=True)
 class FlightStatus:
     """What `flight` writes into the mailbox; `uplink` adds its own and sends it."""
 
@@ -52,6 +71,7 @@ class FlightStatus:
     candidates_dropped: int = 0  # what the detectors found and took for no box with a label
     pictures_dropped: int = 0  # crops and evidence files that had to make way
     other_models: tuple[bytes, ...] = ()  # hashes, of cameras that fly another than `model_hash`
+    video_delays: tuple[VideoDelay, ...] = ()  # of each camera
 
     def __post_init__(self) -> None:
         for name in ("frame_rate_hz", "inference_rate_hz"):
@@ -106,6 +126,8 @@ _VERSION, _MODEL, _CONFIG, _FRAME_RATE, _INFERENCE_RATE = range(1, 6)
 _LINK, _TEMPERATURE, _NOTE = 9, 10, 11
 _OTHER_MODELS: Final = 14
 _OTHER_MODELS_MAX: Final = 15  # cameras beyond are not told: a status stays small
+_VIDEO_DELAYS: Final = 15  # key; [id, ms or null, sigma ms or null, reason, is it off] a camera
+_MOST_DELAY_MS: Final = 60_000
 
 
 def encode_status(status: Status, vouch: Callable[[bytes], Voucher] | None = None) -> bytes:
@@ -178,6 +200,9 @@ def _flight_fields(flight: FlightStatus) -> dict[int, object]:
     if flight.other_models:
         others = flight.other_models[:_OTHER_MODELS_MAX]
         fields[_OTHER_MODELS] = [as_bytes(digest[:8], "other model", (8,)) for digest in others]
+    if flight.video_delays:
+        told = flight.video_delays[:_OTHER_MODELS_MAX]
+        fields[_VIDEO_DELAYS] = [_delay_fields(delay) for delay in told]
     if flight.temperature_c is not None:
         fields[_TEMPERATURE] = round(flight.temperature_c)
     if flight.note:
@@ -199,6 +224,7 @@ def _flight(value: Any) -> FlightStatus:
         temperature_c=None if temperature is None else float(temperature),
         note=as_text(fields.get(_NOTE, ""), "note", 3 * MAX_TEXT_BYTES),
         other_models=_other_models(fields.get(_OTHER_MODELS, [])),
+        video_delays=_video_delays(fields.get(_VIDEO_DELAYS, [])),
         **_read_counts(fields, _FLIGHT_COUNTS),
     )
 
@@ -207,6 +233,34 @@ def _other_models(value: Any) -> tuple[bytes, ...]:
     if not isinstance(value, list) or len(value) > _OTHER_MODELS_MAX:
         raise ProtocolError(f"other models must be at most {_OTHER_MODELS_MAX} hashes")
     return tuple(as_bytes(digest, "other model", (8,)) for digest in value)
+
+
+def _delay_fields(delay: VideoDelay) -> list[object]:
+    return [
+        clip_text(delay.camera_id, MAX_TEXT_BYTES),
+        delay.video_delay_ms,
+        delay.video_delay_sigma_ms,
+        clip_text(delay.reason, MAX_TEXT_BYTES),
+        delay.is_off,
+    ]
+
+
+def _video_delays(value: Any) -> tuple[VideoDelay, ...]:
+    if not isinstance(value, list) or len(value) > _OTHER_MODELS_MAX:
+        raise ProtocolError(f"video delays must be of at most {_OTHER_MODELS_MAX} cameras")
+    return tuple(_video_delay(as_array(one, "video delay", 5)) for one in value)
+
+
+def _video_delay(told: list[Any]) -> VideoDelay:
+    if not isinstance(told[4], bool):
+        raise ProtocolError(f"video delay: expected true or false, got {told[4]!r}")
+    return VideoDelay(
+        camera_id=as_text(told[0], "video delay's camera", MAX_TEXT_BYTES),
+        video_delay_ms=as_int_or_none(told[1], "video delay", -_MOST_DELAY_MS, _MOST_DELAY_MS),
+        video_delay_sigma_ms=as_int_or_none(told[2], "video delay's sigma", 0, _MOST_DELAY_MS),
+        reason=as_text(told[3], "video delay's reason", MAX_TEXT_BYTES),
+        is_off=told[4],
+    )
 
 
 def check_status_payload(drone_epoch: int) -> bytes:

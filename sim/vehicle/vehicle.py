@@ -214,10 +214,21 @@ class Vehicle:
 
     def _attitude(self, time_s: float) -> mav.MAVLink_message:
         roll, pitch, yaw = self._felt(time_s).rpy_rad.tolist()
-        before = self.true_pose(time_s - 0.02).rpy_rad
-        rates = ((self.true_pose(time_s + 0.02).rpy_rad - before) / 0.04).tolist()
         return mav.MAVLink_attitude_message(
-            self._boot_ms(time_s), roll, pitch, _wrapped(yaw), *rates
+            self._boot_ms(time_s), roll, pitch, _wrapped(yaw), *self._gyro(time_s)
+        )
+
+    def _gyro(self, time_s: float) -> tuple[float, float, float]:
+        """Return the turn rates about the body's axes, as autopilots send them, rad/s."""
+        before, after = (self.true_pose(time_s + step_s).rpy_rad for step_s in (-0.02, 0.02))
+        roll, pitch, _ = ((before + after) / 2).tolist()
+        roll_rate, pitch_rate, yaw_rate = ((after - before) / 0.04).tolist()
+        # Not the rates of the angles: in a bank a turn in yaw is a turn in pitch, too.
+        level = math.cos(pitch) * yaw_rate
+        return (
+            roll_rate - math.sin(pitch) * yaw_rate,
+            math.cos(roll) * pitch_rate + math.sin(roll) * level,
+            math.cos(roll) * level - math.sin(roll) * pitch_rate,
         )
 
     def _global_position_int(self, time_s: float) -> mav.MAVLink_message:

@@ -17,10 +17,12 @@ from edge.bench.figures import (
     as_json,
     rows,
 )
+from edge.bench.geo_pose import measure_sitl
 from edge.bench.loop import Round, Turn
 from edge.bench.sizes import worst_alert, worst_alert_bytes
 from edge.config import CameraConfig, DistrictConfig, PatrolConfig, RuleConfig, ZoneConfig
 from edge.config_delivery import MqttConfig
+from edge.errors import BenchError
 from edge.protocol.alert import MAX_ALERT_PAYLOAD_BYTES, decode_alert, encode_alert
 from edge.settings import read_patrol
 from edge.toml_text import patrol_as_toml
@@ -124,3 +126,9 @@ def test_a_config_written_as_toml_reads_the_same_again(tmp_path: Path) -> None:
     path = tmp_path / "patrol.toml"
     path.write_text(patrol_as_toml(absolute), encoding="utf-8")
     assert read_patrol(path) == absolute
+
+
+def test_logs_that_are_not_there_are_named(tmp_path: Path) -> None:
+    """A figure on recorded data says which file it lacks."""
+    with pytest.raises(BenchError, match=r"ardupilot-sitl-tuned\.tlog.*not shipped"):
+        measure_sitl(tmp_path)

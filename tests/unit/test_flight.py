@@ -7,21 +7,23 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import typer
 
+from edge.build import build_stages
 from edge.capture.link import MavlinkLink
 from edge.capture.telemetry import Telemetry
 from edge.cli.signals import whole_or_not_at_all
 from edge.flight import Watch, trusted_utc_ns
+from edge.geo.delay_watch import DelayTold
 from edge.health import Health
-from edge.records import MonoNs, TimeQuality, UtcNs, UtcTime
+from edge.records import Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.report.status import UplinkHealth, uplink_health_bytes
 from edge.settings import read_settings
-from edge.stages import build_stages
 from edge.vision.detector import Dropped
 from edge.vision.manifest import HeadTable, InputTable
 from tests.painted import paint
@@ -105,6 +107,23 @@ def test_a_status_names_every_model_that_flies_once(watch: Watch) -> None:
         "b": watch.stages.detectors["main"]
     }
     assert watch.status(MonoNs(1)).other_models == ()
+
+
+def test_the_status_tells_each_cameras_delay_or_why_not(watch: Watch) -> None:
+    """Unknown until a camera has turned in view; one that is off widens its frames' times."""
+    stages = watch.stages
+    stages.watch_delay(Tick(MonoNs(1)))
+    told = {one.camera_id: one for one in watch.status(MonoNs(1)).video_delays}
+    assert set(told) == {"main", "thermal"}
+    assert {(one.video_delay_ms, one.reason) for one in told.values()} == {(None, "no_turns")}
+    stages.delays["main"].told = DelayTold(0.3, 0.005, None, excess_s=0.18)
+    stages.watch_delay(Tick(MonoNs(2)))
+    status = watch.status(MonoNs(2))
+    main = next(one for one in status.video_delays if one.camera_id == "main")
+    assert (main.video_delay_ms, main.video_delay_sigma_ms, main.is_off) == (300, 5, True)
+    for camera_id, sigma_s in (("main", 0.18), ("thermal", 0.0)):
+        frame = Frame(np.zeros((9, 16, 3), np.uint8), MonoNs(3), camera_id, 0)
+        assert stages.timed(frame).captured_sigma_s == pytest.approx(sigma_s)
 
 
 def test_what_was_dropped_on_board_reaches_the_desk(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from edge.build import build_stages
 from edge.capture.recording import open_flight
 from edge.config import PatrolConfig, RuleConfig
 from edge.errors import LabelError
 from edge.labels import refuse_unknown_labels, rules_that_can_fire
 from edge.protocol.alert import decode_alert, encode_alert
 from edge.replay import ReplayRequest, ReplayResult, replay, replay_settings
-from edge.stages import build_stages
 from edge.vision.manifest import read_manifest, write_manifest
 from tests.painted import LABEL, Painted, paint
 

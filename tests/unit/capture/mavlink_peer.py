@@ -225,4 +225,4 @@ class TcpPeer:
 
 def mono_from_boot_ms(telemetry: Telemetry, boot_ms: float) -> int | None:
     """Map the autopilot's boot time onto this computer's clock as the telemetry does inside."""
-    return telemetry._state.clock.mono_from_boot(round(boot_ms * 1e6))
+    return telemetry.mono_from_boot_ms(boot_ms)

@@ -27,6 +27,7 @@ from edge.protocol.status import (
     LinkState,
     Status,
     StatusState,
+    VideoDelay,
     decode_status,
     encode_status,
     flight_status_bytes,
@@ -172,6 +173,17 @@ FLIGHTS = st.builds(
     candidates_dropped=U32,
     pictures_dropped=U32,
     other_models=st.lists(st.binary(min_size=8, max_size=8), max_size=15).map(tuple),
+    video_delays=st.lists(
+        st.builds(
+            VideoDelay,
+            camera_id=st.text("abc-", min_size=1, max_size=32),
+            video_delay_ms=st.none() | st.integers(-5000, 10_000),
+            video_delay_sigma_ms=st.none() | st.integers(0, 500),
+            reason=st.sampled_from(["", "no_turns"]),
+            is_off=st.booleans(),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -227,6 +239,24 @@ def test_models_of_other_cameras_are_hashes_and_not_too_many() -> None:
     for wrong in ([b"short"], ["modelsha"], 7, [b"modelsha"] * 16):
         with pytest.raises(ProtocolError, match="other model"):
             flight_status_from_bytes(encode_item({14: wrong}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        7,
+        [["main", 120, 5, "", False]] * 16,
+        [["main", 120, 5]],
+        [["main", 120.5, 5, "", False]],
+        [["main", 120, -5, "", False]],
+        [["main", 120, 5, "", 1]],
+        [["m" * 33, 120, 5, "", False]],
+    ],
+)
+def test_a_wrong_video_delay_is_refused(wrong: object) -> None:
+    """A status whose delays cannot be is no status."""
+    with pytest.raises(ProtocolError, match="video delay"):
+        flight_status_from_bytes(encode_item({15: wrong}))
 
 
 def test_a_picture_comes_back_and_others_are_refused() -> None:
