@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli.bench_geo import geo
+from edge.cli.bench_table import figures_table
 from edge.cli.progress import quiet
 from edge.cli.shipped import DEMO_FLIGHT, config_for
 from edge.cli.signals import os_utc_ns
@@ -30,11 +32,14 @@ class Part(str, Enum):
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(bench)
+    """Register the commands: `bench` itself measures the loop and the delivery."""
+    group = typer.Typer(invoke_without_command=True, callback=bench)
+    group.command()(geo)
+    app.add_typer(group, name="bench")
 
 
 def bench(
+    context: typer.Context,
     as_json: bool = typer.Option(False, "--json", help="JSON on standard output, no table."),
     out: Path | None = typer.Option(None, help="Also write the JSON into this file."),
     flight: Path = typer.Option(DEMO_FLIGHT, help="A flight folder of one video."),
@@ -50,6 +55,8 @@ def bench(
 
     Figures are of this machine as busy as it is now: run it on an idle one.
     """
+    if context.invoked_subcommand is not None:
+        return
     from edge.bench.figures import as_json as json_text
     from edge.bench.rig import Choice
     from edge.bench.run import BenchRequest, run_bench
@@ -83,15 +90,7 @@ def _table(figures: Figures) -> Table:
     """Return the figures against their targets, and why some are missing."""
     from edge.bench.figures import rows
 
-    table = Table(title=figures.machine, caption=_caption(figures), caption_justify="left")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    table.add_column("target", justify="right")
-    table.add_column("")
-    for row in rows(figures):
-        mark = {True: "[green]met[/]", False: "[bold red]missed[/]", None: ""}[row.is_met]
-        table.add_row(row.name, row.value, row.target, mark)
-    return table
+    return figures_table(figures.machine, rows(figures), _caption(figures))
 
 
 def _caption(figures: Figures) -> str:
