@@ -19,6 +19,10 @@ class CalibrationError(ConfigError):
     """A camera or mount file is not usable."""
 
 
+class UnconstrainedError(CalibrationError):
+    """A recorded flight does not say what was to be calibrated; the message says what to fly."""
+
+
 class TerrainError(ConfigError):
     """A terrain tile, or the elevation model that it is to be made of, is not usable."""
 
