@@ -188,8 +188,8 @@ def _round(
         right[at] -= weighted.T @ residual.reshape(-1)
         squares += float((weight * left**2).sum())
         n_points += len(left)
-    covariance = np.linalg.inv(normal)
-    own = covariance @ right
+    covariance = np.asarray(np.linalg.inv(normal), np.float64)
+    own = np.asarray(covariance @ right, np.float64)
     step = own[:N_SHARED].copy()
     step[HEADING] *= wanted.heading
     step[TIME] = np.clip(step[TIME], -MAX_OFFSET_STEP_S, MAX_OFFSET_STEP_S) * wanted.time

@@ -51,10 +51,11 @@ def seen_by(
     accuracy = AccuracyConfig(max_slant_m=400.0)
     plane = LocalPlane(poses[0].lat_deg, poses[0].lon_deg)
     rig = Rig(intrinsics, mount, plane, ground, accuracy)
-    return [_seen(rig, intrinsics, pose) for pose in poses]
+    return [seen_of(rig, intrinsics, pose) for pose in poses]
 
 
-def _seen(rig: Rig, intrinsics: Intrinsics, pose: Pose) -> Seen | None:
+def seen_of(rig: Rig, intrinsics: Intrinsics, pose: Pose) -> Seen | None:
+    """Return what one pose's picture shows; None where it shows no ground."""
     view = rig.view(intrinsics, pose)
     corners = view if isinstance(view, NoGeotag) else footprint_of(view, rig.accuracy.max_slant_m)
     if isinstance(corners, NoGeotag):

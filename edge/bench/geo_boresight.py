@@ -6,21 +6,26 @@ telemetry goes through the flight's own reader; the solver sees nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from calibration.boresight import Solution, Wanted, solve
+from calibration.ground_ties import problem_of
 from calibration.overlap import Pair, pairs_of, seen_by
 from calibration.tied import Problem, Tie
 from edge.capture.clock import utc_by_record_time
+from edge.capture.recording import open_flight
 from edge.capture.telemetry import Telemetry
 from edge.config import AccuracyConfig, AutopilotConfig, GroundConfig
 from edge.errors import BenchError
-from edge.geo.camera import Intrinsics, read_intrinsics
-from edge.geo.mount import MountFile, MountKind, make_mount
+from edge.geo.camera import read_intrinsics
+from edge.geo.mount import MOUNT_FROM_CAMERA, MountFile, MountKind, make_mount
 from edge.geo.rotations import euler_from_matrix
 from edge.records import FloatArray, MonoNs, Pose
 from sim.camera import CameraModel, project
@@ -40,6 +45,20 @@ RELIEF_M = 0.3  # of the matched things, one sigma
 OUTLIERS = 0.03  # of the matches are none
 POINTS_PER_PAIR = 30
 LOOKAHEAD_S = 1.2
+_CUAV_TOML = """\
+format = 1
+name = "cuav-2018"
+[[camera]]
+id = "main"
+stills = "*.jpg"
+calibration = "camera.toml"
+mount = "mount.toml"
+[telemetry]
+log = "flight.tlog"
+[time]
+rule = "filename"
+pattern = "%Y%m%d%H%M%S%fZ.jpg"
+"""
 BEFORE_S = 2.0
 
 
@@ -56,8 +75,8 @@ class CalibrationFlight:
 def cross(
     askew_deg: tuple[float, float, float] = ASKEW_DEG,
     lanes: int = 4,
-    again_pitch_deg: float | None = None,
-    speed_mps: float = 6.0,
+    again_pitch_deg: float | None = -45.0,
+    speed_mps: float = 4.0,
 ) -> FlightPlan:
     """Return the flight to fly: lines there and back, the same across, straight down."""
     return FlightPlan(
@@ -79,7 +98,15 @@ def accuracy_of(noise: NoiseKnobs) -> AccuracyConfig:
     )
 
 
-def fly(flight: CalibrationFlight) -> Problem:
+@dataclass(frozen=True)
+class Flown:
+    """What a flight gives the solver, and the truth that it does not see."""
+
+    problem: Problem
+    askew: FloatArray  # (3, 3), how the camera sat on its mount
+
+
+def fly(flight: CalibrationFlight) -> Flown:
     """Fly it and match what its pictures show, by pixel and with the pixels' noise."""
     vehicle = Vehicle(flight.plan, flight.noise, ORIGIN, flight.seed, START_US)
     times_s = _shutter_times_s(vehicle, flight.every_m)
@@ -96,24 +123,29 @@ def fly(flight: CalibrationFlight) -> Problem:
     )
     seen = seen_by(poses_at(0.0), intrinsics, mount, GroundConfig())
     ties = _ties(vehicle, times_s, pairs_of(seen), rng)
-    return Problem(
+    problem = Problem(
         intrinsics, mount, poses_at, ties, accuracy, GroundConfig(source="home"),
         jitter_s=flight.noise.clock_jitter_s, offset_sigma_s=0.02,
     )  # fmt: skip
+    return Flown(problem, vehicle.askew)
 
 
-def left_deg(solution: Solution, askew_deg: tuple[float, float, float]) -> FloatArray:
-    """Return what is left of the error, shape (3,): roll, pitch, yaw of the rest of the turn."""
-    truth = make_mount(
-        MountFile(id="true", kind=MountKind.STABILISED_GIMBAL, boresight_deg=askew_deg)
-    ).mount_from_camera
-    return np.degrees(euler_from_matrix(solution.mount.mount_from_camera @ truth.T))
+def left_deg(solution: Solution, askew: FloatArray) -> FloatArray:
+    """Return what is left of the error, shape (3,): roll, pitch, yaw of the rest of the turn.
+
+    Args:
+        solution: Of a flight.
+        askew: Shape (3, 3), how the camera truly sat on its mount.
+    """
+    found = solution.mount.mount_from_camera @ MOUNT_FROM_CAMERA.T
+    return np.degrees(euler_from_matrix(found @ askew.T))
 
 
 def measure_boresight() -> float:
     """Return the worst angle left, degrees, of `ASKEW_DEG` put in and one flight."""
-    flight = CalibrationFlight(cross(), PRESETS["good"], 1)
-    return float(np.abs(left_deg(solve(fly(flight), Wanted()), ASKEW_DEG)).max())
+    flown = fly(CalibrationFlight(cross(), PRESETS["good"], 1))
+    solution = solve(flown.problem, Wanted(heading=True))
+    return float(np.abs(left_deg(solution, flown.askew)).max())
 
 
 def _shutter_times_s(vehicle: Vehicle, every_m: float) -> FloatArray:
@@ -129,7 +161,7 @@ def _shutter_times_s(vehicle: Vehicle, every_m: float) -> FloatArray:
     return np.array(times)
 
 
-def _heard(vehicle: Vehicle, times_s: FloatArray):
+def _heard(vehicle: Vehicle, times_s: FloatArray) -> Iterator[tuple[float, Any]]:
     """Yield the telemetry around each picture, as a link would deliver it: (time, message)."""
     done_s = -np.inf
     for time_s in times_s.tolist():
@@ -138,7 +170,7 @@ def _heard(vehicle: Vehicle, times_s: FloatArray):
         done_s = end_s
 
 
-def _poses(heard: Sequence, vehicle: Vehicle, times_s: FloatArray) -> list[Pose]:
+def _poses(heard: Sequence[tuple[float, Any]], vehicle: Vehicle, times_s: FloatArray) -> list[Pose]:
     telemetry = Telemetry(AutopilotConfig(), utc_by_record_time)
     poses: list[Pose] = []
     waiting = iter(heard)
@@ -182,3 +214,37 @@ def _ties(
             Tie(pair.first, first_uv[both] + noise[0], pair.second, second_uv[both] + noise[1])
         )
     return ties
+
+
+def measure_cuav(recording: Path) -> float:
+    """Return how far apart two stills place the same ground, median, m, after its own solve.
+
+    Args:
+        recording: The folder of the cuav-2018 stills, their log and their lens.
+    """
+    with TemporaryDirectory() as scratch:
+        flight = open_flight(cuav_flight(recording, Path(scratch)))
+        made = problem_of(flight, None, (AccuracyConfig(), GroundConfig()))
+        return solve(made.problem, Wanted(time=True)).after.median_m
+
+
+def cuav_flight(recording: Path, folder: Path) -> Path:
+    """Write a flight folder beside a recording: links to it, and what the format asks for.
+
+    The log's SYSTEM_TIME is garbage: the record's time counts.  Nothing is said of a delay.
+    """
+    for path in [*recording.glob("*.jpg"), *recording.glob("*.tlog")]:
+        name = path.name if path.suffix == ".jpg" else "flight.tlog"
+        (folder / name).symlink_to(path.absolute())
+    lens = json.loads((recording / "camera.json").read_text(encoding="utf-8"))
+    (fx, _, cx), (_, fy, cy), _ = lens["K"]
+    (folder / "camera.toml").write_text(
+        f'id = "pi-v2"\nwidth_px = {lens["xresolution"]}\nheight_px = {lens["yresolution"]}\n'
+        f'fx_px = {fx}\nfy_px = {fy}\ncx_px = {cx}\ncy_px = {cy}\nmodel = "brown"\n'
+        f"distortion = {lens['D'][0]}\n",
+        encoding="utf-8",
+    )
+    mount = CAMERA.parents[1] / "mounts" / "nadir-fixed.toml"
+    (folder / "mount.toml").write_text(mount.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "flight.toml").write_text(_CUAV_TOML, encoding="utf-8")
+    return folder

@@ -94,8 +94,9 @@ class Vehicle:
         pressure = late_rng.standard_normal() * noise.baro_drift_m_per_min / 60.0
         self._errors["up"] = self._errors["up"] + pressure * self._tenths
         drawn = np.deg2rad(late_rng.standard_normal(3) * noise.mount_deg)
-        askew = ned_from_frame(*np.deg2rad(plan.askew_deg)) @ ned_from_frame(*drawn)
-        self._mount_from_camera = askew @ GIMBAL_FROM_CAMERA
+        # How the camera truly sits on its mount, shape (3, 3): what a calibration has to find.
+        self.askew = ned_from_frame(*np.deg2rad(plan.askew_deg)) @ ned_from_frame(*drawn)
+        self._mount_from_camera = self.askew @ GIMBAL_FROM_CAMERA
 
     @property
     def duration_s(self) -> float:
