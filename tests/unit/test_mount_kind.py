@@ -19,6 +19,7 @@ from sim.vehicle.path import FlightPlan
 from sim.vehicle.vehicle import Origin, Vehicle
 
 TELLING = ("HEARTBEAT", "ATTITUDE", "GIMBAL_DEVICE_ATTITUDE_STATUS")
+ENOUGH_S = 240  # of minutes of a flight that says the same to its end
 SHOWN_BY = {
     MountKind.FIXED: GimbalKind.NONE,
     MountKind.STABILISED_GIMBAL: GimbalKind.STABILISED,
@@ -39,7 +40,11 @@ def mounts(repo: Path) -> Path:
 def shown_in(log: Path, gimbal_component_id: int) -> GimbalKind:
     config = AutopilotConfig(gimbal_component_id=gimbal_component_id)
     telemetry = Telemetry(config, utc_by_record_time)
+    start_ns = None
     for entry in read_tlog(log, TELLING):
+        start_ns = start_ns or entry.record_utc_ns
+        if entry.record_utc_ns > start_ns + ENOUGH_S * 10**9:
+            break
         telemetry.feed(entry.message, entry.record_utc_ns)
     return telemetry.health().gimbal_kind
 
