@@ -61,7 +61,8 @@ def features_of(image_bgr: ImageArray, view: View, seen: Seen) -> Features:
         seen: What it shows of the ground.
     """
     low, size_m = _extent(view, seen)
-    m_per_px = float(size_m.max()) / CHART_PX
+    # Finer than the picture itself would show nothing more.
+    m_per_px = max(float(size_m.max()) / CHART_PX, view.ground.agl_m / view.intrinsics.fx_px)
     width, height = (max(1, math.ceil(side / m_per_px)) for side in size_m.tolist())
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     places = _places(np.stack([columns.ravel(), rows.ravel()], axis=1), low, size_m, m_per_px)

@@ -122,5 +122,5 @@ def test_a_gimbal_too_few_or_too_many_is_told(
 
 def test_a_mount_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """No verdict on a file that is not there."""
-    with pytest.raises(CalibrationError, match="none.toml"):
+    with pytest.raises(CalibrationError, match=r"none\.toml"):
         mount_word(tmp_path / "none.toml", GimbalKind.SERVO)

@@ -89,7 +89,7 @@ def flight(tmp_path_factory: pytest.TempPathFactory, repo: Path) -> Path:
     vehicle = Vehicle(plan, NoiseKnobs(), Origin(31.4912, 120.3119, 4.2, 10.6), 1, START_US)
     write_log(folder / "flight.tlog", vehicle, Timeline(), 1)
     painter = Painter(CameraModel.load(folder / "camera.toml"))
-    for time_s in np.arange(1.0, vehicle.duration_s - 1.0, 1.7).tolist():
+    for time_s in np.arange(1.0, vehicle.duration_s - 1.0, 2.2).tolist():
         utc_us = vehicle.utc_us(time_s)
         stamp = np.datetime64(utc_us, "us").item().strftime("%Y%m%d%H%M%S%f")
         picture = painter.picture(vehicle.camera_pose(time_s, (0.08, 0.0, 0.12)))
