@@ -143,7 +143,7 @@ def left_deg(solution: Solution, askew: FloatArray) -> FloatArray:
 
 def measure_boresight() -> float:
     """Return the worst angle left, degrees, of `ASKEW_DEG` put in and one flight."""
-    flown = fly(CalibrationFlight(cross(), PRESETS["good"], 1))
+    flown = fly(CalibrationFlight(cross(), PRESETS["good"], 1, every_m=20.0))
     solution = solve(flown.problem, Wanted(heading=True))
     return float(np.abs(left_deg(solution, flown.askew)).max())
 
