@@ -12,6 +12,7 @@ from calibration.looks import Looks, camera_of
 from calibration.matching import Features, features_of, match
 from calibration.overlap import Pair, Seen, pairs_of, seen_of
 from calibration.tied import Problem, Tie
+from edge.capture.gimbal import GimbalKind
 from edge.capture.recording import FlightCamera, RecordedFlight
 from edge.config import AccuracyConfig, GroundConfig
 from edge.csv_file import Columns, read_rows
@@ -47,6 +48,7 @@ class FlightProblem:
     camera: FlightCamera
     mount: Mount
     n_looks: int
+    gimbal_kind: GimbalKind  # to be compared with the mount's
     pairs: tuple[Pair, ...]  # those that were tied; of surveyed points none
 
 
@@ -115,7 +117,7 @@ def problem_of(
         jitter_s=camera.latency_sigma_s / 2.0,
         offset_sigma_s=camera.latency_sigma_s,
     )
-    return FlightProblem(problem, camera, mount, len(looks.looks), tuple(pairs))
+    return FlightProblem(problem, camera, mount, len(looks.looks), looks.gimbal_kind, tuple(pairs))
 
 
 def _matched(

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from edge.capture.clock import utc_by_record_time
+from edge.capture.gimbal import GimbalKind
 from edge.capture.logs import LogMessage, read_log
 from edge.capture.recording import LOOKAHEAD_NS, FlightCamera, RecordedFlight
 from edge.capture.telemetry import Telemetry
@@ -45,6 +46,7 @@ class Looks:
         self.looks: list[Look] = []
         self.no_pose = 0
         self.size_px = (0, 0)
+        self.gimbal_kind = GimbalKind.NONE  # what the whole flight shows
         self._messages: list[LogMessage] = []
 
     def choose(
@@ -88,6 +90,7 @@ class Looks:
             made.append(on_look(event, pose))
             if len(self.looks) > MAX_LOOKS and only is None:
                 self.looks, made, step = self.looks[::2], made[::2], max(1.0, 2.0 * step)
+        self.gimbal_kind = telemetry.health().gimbal_kind
         if len(self.looks) < (MIN_LOOKS if only is None else 1):
             raise FlightError(
                 f"{self._flight.folder}: {len(self.looks)} pictures of camera {self._camera.id!r} "

@@ -47,10 +47,14 @@ def boresight(
     from calibration.verdict import findings, refuse_unconstrained
     from edge.capture.recording import open_flight
     from edge.cli.shipped import flight_folder
+    from edge.mount_kind import Agreement, mount_word
 
     quiet()
     recorded = open_flight(flight_folder(flight))
     made = _tied(recorded, camera, gcp, _told(recorded, config))
+    word = mount_word(recorded.path(made.camera.mount), made.gimbal_kind)
+    if word.agreement is not Agreement.AGREES:  # of the wrong kind, no angle helps
+        typer.echo(f"mount of {made.camera.id}: {word.text}")
     wanted = Wanted(heading, time)
     solution = solve(made.problem, wanted)
     name = recorded.spec.name
