@@ -14,9 +14,9 @@ from edge.geo.mount import MountFile, MountKind
 
 _TEXT = """\
 # {what}
-# Boresight solved by `skywhistle calibrate boresight` from the flight "{flight}": {points} tied
-# points, which lay {before:.2f} m apart in the median before and {after:.2f} m after.
-# One sigma of roll, pitch, yaw: {sigmas} degrees, the compass taken at its word.
+# Boresight solved by `skywhistle calibrate boresight` from the flight "{flight}":
+# {points} tied points, which lay {before:.2f} m apart in the median before and {after:.2f} m after.
+# One sigma of roll, pitch, yaw: {sigmas} degrees; {compass}.
 
 id = "{id}"
 kind = "{kind}"
@@ -48,6 +48,7 @@ class Solved:
     solution: Solution
     built: MountFile  # as it was believed to be
     flight: str  # its name
+    has_heading: bool = False  # the compass's error was solved beside the angles
 
 
 def read_built(path: Path) -> MountFile:
@@ -96,6 +97,9 @@ def _text(mount_id: str, solved: Solved) -> str:
         before=solution.before.median_m,
         after=solution.after.median_m,
         sigmas=_numbers(sigmas_deg),
+        compass="the compass's error was solved beside them"
+        if solved.has_heading
+        else "the compass was taken at its word",
         id=mount_id,
         kind=built.kind.value,
         fixed="" if angles_deg is None else _FIXED.format(_numbers(angles_deg)),

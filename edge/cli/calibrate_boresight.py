@@ -78,7 +78,7 @@ def boresight(
     refuse_unconstrained(told, str(recorded.folder))
     built = read_built(recorded.path(made.camera.mount))
     path = into / f"{mount_id or built.id + '-calibrated'}.toml"
-    write_mount(path, Solved(solution, built, name), replaced=replace)
+    write_mount(path, Solved(solution, built, name, heading), replaced=replace)
     typer.echo(f"mount in {path}")
 
 
