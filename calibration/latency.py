@@ -16,7 +16,6 @@ from calibration.latency_stills import (
     MAX_STILLS_SIGMA_S,
     stills_watcher,
 )
-from edge.capture.clock import utc_by_record_time
 from edge.capture.recording import RecordedFlight
 from edge.capture.recording_spec import FlightCamera
 from edge.capture.telemetry import Telemetry
@@ -176,7 +175,7 @@ def _look(
     on_event: Callable[[Frame | Tick], None],
 ) -> tuple[_Watched, TurnCurve, Delay]:
     """Fly once through the flight, the frames taken for so much earlier, and solve."""
-    telemetry = Telemetry(flight.spec.telemetry, utc_by_record_time)
+    telemetry = flight.telemetry(flight.spec.telemetry)
     is_stills = camera.stills is not None
     calibration = (
         read_intrinsics(flight.path(camera.calibration)),

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 
 from edge.capture.clock import utc_by_os_clock
-from edge.capture.gimbal import GimbalKind
 from edge.capture.link_probe import AutopilotProbe, probe_autopilot
 from edge.capture.video_probe import probe_camera
 from edge.config import CameraConfig, GroundConfig, PatrolConfig
@@ -23,10 +22,11 @@ from edge.district import rule_book
 from edge.errors import ConfigError, LabelError, ModelError, TerrainError
 from edge.geo.camera import flown_intrinsics
 from edge.geo.height_watch import doubts_of
-from edge.geo.mount import MountKind, read_mount
+from edge.geo.mount import read_mount
 from edge.geo.plane import known_origin
 from edge.geo.terrain import tile_of
 from edge.labels import refuse_unknown_labels
+from edge.mount_kind import Agreement, mount_word
 from edge.protocol.signing import read_public_keys
 from edge.records import Pose
 from edge.settings import Settings
@@ -43,10 +43,6 @@ _NEEDED = frozenset({"ATTITUDE", "GLOBAL_POSITION_INT"})
 _GROUND_OF = {"RANGEFINDER": "rangefinder", "TERRAIN_REPORT": "terrain_report"}
 _OPENCV_NAMES = ("opencv-python", "opencv-python-headless", "opencv-contrib-python",
                  "opencv-contrib-python-headless")  # fmt: skip
-_GIMBAL_OF_MOUNT = {
-    MountKind.STABILISED_GIMBAL: GimbalKind.STABILISED,
-    MountKind.SERVO_GIMBAL: GimbalKind.SERVO,
-}
 
 
 class Grade(Enum):
@@ -64,6 +60,15 @@ class Finding:
     part: str
     grade: Grade
     text: str
+
+
+_GRADE_OF_MOUNT = {
+    Agreement.AGREES: Grade.OK,
+    Agreement.UNTOLD: Grade.WARN,
+    Agreement.EXTRA: Grade.WARN,
+    Agreement.DISAGREES: Grade.FAIL,
+    Agreement.SILENT: Grade.FAIL,
+}
 
 
 def check(settings: Settings, seconds: float) -> Iterator[Finding]:
@@ -231,24 +236,11 @@ def check_terrain(ground: GroundConfig, pose: Pose | None) -> Iterator[Finding]:
 
 
 def _check_gimbal(camera: CameraConfig, probe: AutopilotProbe) -> Iterator[Finding]:
-    part = f"mount of {camera.id}"
     try:
-        mount = read_mount(camera.mount)
+        word = mount_word(camera.mount, probe.gimbal)
     except ConfigError:
         return  # told already, with the lens
-    wanted = _GIMBAL_OF_MOUNT.get(mount.kind)
-    if wanted is None:
-        yield Finding(part, Grade.OK, "fixed: turns with the vehicle")
-    elif probe.gimbal is GimbalKind.NONE:
-        yield Finding(part, Grade.FAIL, "the mount is a gimbal, but no gimbal reports its angles")
-    elif probe.gimbal is GimbalKind.UNKNOWN:
-        text = f"{mount.kind.value}: reports; tilt the vehicle by hand to tell whether it is one"
-        yield Finding(part, Grade.WARN, text)
-    elif probe.gimbal is not wanted:
-        text = f"the config says {mount.kind.value}, but it moves like a {probe.gimbal.value} one"
-        yield Finding(part, Grade.FAIL, text + "; correct `kind` in " + str(camera.mount))
-    else:
-        yield Finding(part, Grade.OK, f"{mount.kind.value}: reports, and moves like one")
+    yield Finding(f"mount of {camera.id}", _GRADE_OF_MOUNT[word.agreement], word.text)
 
 
 def _check_camera(

@@ -23,6 +23,10 @@ class LensSetError(CalibrationError):
     """The pictures of a board do not determine a lens; the message says what to photograph."""
 
 
+class UnconstrainedError(CalibrationError):
+    """A recorded flight does not say what was to be calibrated; the message says what to fly."""
+
+
 class TerrainError(ConfigError):
     """A terrain tile, or the elevation model that it is to be made of, is not usable."""
 

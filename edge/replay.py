@@ -27,6 +27,7 @@ from edge.config import (
 from edge.errors import ConfigError, MailboxError, OutputError
 from edge.flightlog import FlightLog
 from edge.labels import rules_that_can_fire
+from edge.mount_kind import MountWord, mount_word
 from edge.pipeline import fly
 from edge.records import Frame, MonoNs, Tick
 from edge.report.clocks import Clocks
@@ -80,6 +81,7 @@ class ReplayResult:
     mailbox: Mailbox
     stored: tuple[Stored, ...]  # every alert, in the order of their seq
     wall_s: float
+    mounts: dict[str, MountWord] = field(default_factory=dict)  # by camera
 
 
 def replay(request: ReplayRequest) -> ReplayResult:
@@ -123,7 +125,9 @@ def replay(request: ReplayRequest) -> ReplayResult:
             fly(paced(), stages)
         on_failure.pop_all()
     wall_s = (time.monotonic_ns() - started_ns) * 1e-9
-    return ReplayResult(stages, flight_log, mailbox, tuple(stored), wall_s)
+    shown = telemetry.health().gimbal_kind
+    mounts = {camera.id: mount_word(camera.mount, shown) for camera in settings.patrol.camera}
+    return ReplayResult(stages, flight_log, mailbox, tuple(stored), wall_s, mounts)
 
 
 _RESULTS = frozenset(

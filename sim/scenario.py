@@ -110,6 +110,10 @@ class CameraTable(_Table):
     )
     mount: MountKind = MountKind.STABILISED_GIMBAL
     lever_arm_m: tuple[float, float, float] = (0.08, 0.0, 0.12)
+    askew_deg: tuple[float, float, float] = Field(
+        (0.0, 0.0, 0.0),
+        description="how it truly sits on its mount: roll, pitch, yaw; mount.toml does not tell",
+    )
 
 
 class FlightTable(_Table):
@@ -124,6 +128,10 @@ class FlightTable(_Table):
     height_m: float = Field(60.0, ge=30, le=150)
     speed_mps: float = Field(8.0, gt=0.5, le=20)
     gimbal_pitch_deg: float = Field(-65.0, ge=-90, le=-30)
+    crossed: bool = Field(False, description="the pattern again, across the first lanes")
+    again_pitch_deg: float | None = Field(
+        None, ge=-90, le=-30, description="all of it a second time, with this gimbal_pitch_deg"
+    )
 
 
 class FaultTable(_Table):
@@ -222,6 +230,9 @@ class Scenario(_Table):
             flight.gimbal_pitch_deg,
             self.camera.mount,
             home_up_m,
+            is_crossed=flight.crossed,
+            again_pitch_deg=flight.again_pitch_deg,
+            askew_deg=self.camera.askew_deg,
         )
 
     def place(self) -> Origin:

@@ -38,6 +38,7 @@ def replay(
 ) -> None:
     """Fly a recorded flight through the pipeline, faster than real time where it can."""
     from edge.cli.results import FlightResults, write_results
+    from edge.mount_kind import Agreement
     from edge.replay import ReplayRequest, fresh_folder, replay_settings
     from edge.replay import replay as fly
     from sim.score.matching import newest_words
@@ -64,10 +65,14 @@ def replay(
         outbox_left=result.mailbox.queue_state().queued,
         wall_s=result.wall_s,
         incidents=result.stages.incident_counts(),
+        mounts=result.mounts,
     )
     summary = write_results(results, out, title=f"Replay: {recorded.spec.name}")
     result.mailbox.close()
     console.print(summary.table())
+    for camera_id, word in result.mounts.items():
+        if word.agreement is not Agreement.AGREES:
+            console.print(f"mount of {camera_id}: {word.text}", style="yellow", markup=False)
     console.print(f"results in {out}")
 
 

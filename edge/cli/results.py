@@ -27,6 +27,7 @@ from edge.flightlog import FlightLog
 from edge.geo.plane import LocalPlane
 from edge.health import Health
 from edge.machine import machine_name
+from edge.mount_kind import MountWord
 from edge.records import Alert, AlertKind
 from edge.stages import Stored
 from sim.score.matching import Score, Truth, read_truth, score, scored_alert
@@ -47,6 +48,7 @@ class FlightResults:
     wall_s: float
     outbox_to_desk_s: Mapping[int, float] = field(default_factory=dict)  # by seq
     incidents: dict[str, int] = field(default_factory=dict)  # what association did
+    mounts: Mapping[str, MountWord] = field(default_factory=dict)  # by camera
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class Summary:
     wall_s: float
     machine: str
     incidents: dict[str, int]
+    mounts: dict[str, dict[str, str]]  # by camera: configured, shown, agreement, text
     video_delay_ms: dict[str, int | None] = field(default_factory=dict)  # by camera, as it turned
     video_delay_sigma_ms: dict[str, int | None] = field(default_factory=dict)
 
@@ -208,7 +211,17 @@ def _summary(results: FlightResults, scored: Score | None) -> Summary:
         video_delay_sigma_ms={
             k: one.video_delay_sigma_ms for k, one in health.video_delays.items()
         },
+        mounts={camera_id: _mount(word) for camera_id, word in results.mounts.items()},
     )
+
+
+def _mount(word: MountWord) -> dict[str, str]:
+    return {
+        "configured": word.configured.value,
+        "shown": word.shown.value,
+        "agreement": word.agreement.value,
+        "text": word.text,
+    }
 
 
 def _frame_to_desk_s(results: FlightResults) -> list[float]:

@@ -20,6 +20,7 @@ _JERK_S = 0.25  # and from a wanted acceleration to the lean that gives it
 _YAW_RATE_RAD_S = np.deg2rad(50.0)
 _DRAG_PER_S = 0.22  # deceleration for each m/s of air speed
 _ARRIVED_M = 1.5
+_SLEW_S = 0.5  # time constant of a gimbal that is told another pitch
 _SWAY_S = 1.6  # time constant of a position hold in gusts
 
 
@@ -35,6 +36,10 @@ class FlightPlan:
         height_m: Above home.
         gimbal_pitch_deg: Below the horizon, negative; of a fixed mount below the nose.
         home_up_m: Home's ground above the district's zero.
+        is_crossed: Whether the same pattern follows turned right about its middle, with its first
+            lane across the first ones.
+        again_pitch_deg: Of the gimbal while all is flown a second time; None: it is not.
+        askew_deg: How the camera truly sits on its mount: roll, pitch, yaw; nobody tells it.
     """
 
     start_m: tuple[float, float]
@@ -47,9 +52,25 @@ class FlightPlan:
     gimbal_pitch_deg: float
     mount: MountKind = MountKind.STABILISED_GIMBAL
     home_up_m: float = 0.0
+    is_crossed: bool = False
+    again_pitch_deg: float | None = None
+    askew_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def waypoints(self) -> FloatArray:
-        """Return the corners, shape (2 * lanes, 2), east north."""
+        """Return the corners, shape (N, 2), east north: two for each lane that is flown."""
+        once = self._lanes()
+        if self.is_crossed:
+            middle = (once.min(axis=0) + once.max(axis=0)) / 2
+            # A quarter turn to the right: north becomes east.
+            once = np.concatenate([once, middle + (once - middle) @ np.array([[0, -1], [1, 0]])])
+        return once if self.again_pitch_deg is None else np.concatenate([once, once])
+
+    def pitch_deg(self, leg: int) -> float:
+        """Return how the gimbal looks down on the way from one corner to the next."""
+        is_again = self.again_pitch_deg is not None and leg >= len(self.waypoints()) // 2
+        return float(self.again_pitch_deg or 0.0) if is_again else self.gimbal_pitch_deg
+
+    def _lanes(self) -> FloatArray:
         heading = np.deg2rad(self.heading_deg)
         along = np.array([np.sin(heading), np.cos(heading)])
         across = np.array([along[1], -along[0]])
@@ -71,6 +92,7 @@ class Path:
         rpy_rad: Shape (N, 3), the vehicle's roll, pitch, yaw; yaw runs on past a full turn.
         gimbal_rpy_rad: Shape (N, 3), the gimbal's roll and pitch from the horizon, yaw from north;
             of no meaning for a fixed mount.
+        wanted_pitch_rad: Shape (N,), what the gimbal is told.
     """
 
     times_s: FloatArray
@@ -78,6 +100,7 @@ class Path:
     velocity_mps: FloatArray
     rpy_rad: FloatArray
     gimbal_rpy_rad: FloatArray
+    wanted_pitch_rad: FloatArray
 
     def at(self, table: FloatArray, time_s: float) -> FloatArray:
         """Interpolate one of the tables; before the start and after the end it holds."""
@@ -121,13 +144,14 @@ def fly(
     state = _State(
         corners[0].copy(), np.zeros(2), np.zeros(2), float(np.arctan2(first[0], first[1]))
     )
-    rows = []
-    for start, end in pairwise(corners):
+    rows, pitches_deg = [], []
+    for leg, (start, end) in enumerate(pairwise(corners)):
         wanted_yaw = float(np.arctan2(*(end - start)))
         while True:
             wanted, left = _wanted_velocity(state, (start, end), plan.speed_mps)
             if left < _ARRIVED_M:
                 break
+            pitches_deg.append(plan.pitch_deg(leg))
             pull = np.clip(
                 (wanted - state.velocity) / _RESPONSE_S,
                 -_MAX_ACCELERATION_MPS2,
@@ -142,7 +166,9 @@ def fly(
     times: FloatArray = np.arange(len(table), dtype=np.float64) * STEP_S
     body = _attitude(noise, rng, times, table)
     position, velocity = _pushed(plan, noise, sway_rng, table)
-    return Path(times, position, velocity, body, _gimbal(plan, noise, rng, body))
+    wanted_rad = _lagged(np.deg2rad(pitches_deg), _SLEW_S)
+    gimbal = _gimbal(plan, noise, rng, (body, wanted_rad))
+    return Path(times, position, velocity, body, gimbal, wanted_rad)
 
 
 def _attitude(
@@ -178,18 +204,21 @@ def _pushed(
 
 
 def _gimbal(
-    plan: FlightPlan, noise: NoiseKnobs, rng: np.random.Generator, body_rpy_rad: FloatArray
+    plan: FlightPlan,
+    noise: NoiseKnobs,
+    rng: np.random.Generator,
+    body_and_wanted_rad: tuple[FloatArray, FloatArray],
 ) -> FloatArray:
     """Return the gimbal's true roll and pitch from the horizon and yaw from north, (N, 3)."""
+    body_rpy_rad, wanted = body_and_wanted_rad
     times: FloatArray = np.arange(len(body_rpy_rad), dtype=np.float64) * STEP_S
     roll, pitch, yaw = body_rpy_rad.T
-    wanted = float(np.deg2rad(plan.gimbal_pitch_deg))
     if plan.mount is MountKind.SERVO_GIMBAL:
         # Servos undo the body's lean, late; two of them leave the yaw to the body.
         lag = noise.gimbal_lag_s
         held = (roll + _lagged(-roll, lag), pitch + _lagged(wanted - pitch, lag), yaw)
     else:
-        held = (np.zeros(len(yaw)), np.full(len(yaw), wanted), _lagged(yaw, noise.gimbal_lag_s))
+        held = (np.zeros(len(yaw)), wanted.copy(), _lagged(yaw, noise.gimbal_lag_s))
     shake = float(np.deg2rad(noise.gimbal_sway_deg))
     return np.column_stack([angle + wander(rng, times, shake, 0.8) for angle in held])
 

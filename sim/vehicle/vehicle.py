@@ -93,8 +93,10 @@ class Vehicle:
         self._errors = self._draw_errors(rng)
         pressure = late_rng.standard_normal() * noise.baro_drift_m_per_min / 60.0
         self._errors["up"] = self._errors["up"] + pressure * self._tenths
-        askew = np.deg2rad(late_rng.standard_normal(3) * noise.mount_deg)
-        self._mount_from_camera = ned_from_frame(*askew) @ GIMBAL_FROM_CAMERA
+        drawn = np.deg2rad(late_rng.standard_normal(3) * noise.mount_deg)
+        # How the camera truly sits on its mount, shape (3, 3): what a calibration has to find.
+        self.askew = ned_from_frame(*np.deg2rad(plan.askew_deg)) @ ned_from_frame(*drawn)
+        self._mount_from_camera = self.askew @ GIMBAL_FROM_CAMERA
 
     @property
     def duration_s(self) -> float:
@@ -173,6 +175,13 @@ class Vehicle:
             yield time_s, self.message(name, time_s)
             step = 1 / RATES_HZ[name]
             heapq.heappush(due, (time_s + step, order, name, count + 1))
+
+    def sent(self, start_s: float, end_s: float) -> Iterator[tuple[float, mav.MAVLink_message]]:
+        """Yield `messages` as a receiver gets them: with their sender in the header."""
+        sender = mav.MAVLink(None, srcSystem=SYSTEM_ID, srcComponent=COMPONENT_ID)
+        for time_s, message in self.messages(start_s, end_s):
+            message.pack(sender)
+            yield time_s, message
 
     def utc_us(self, time_s: float) -> int:
         """Return the UTC of a time since the start, in microseconds."""
@@ -287,7 +296,8 @@ class Vehicle:
         body, gimbal = true.rpy_rad, true.gimbal_rpy_rad
         if self.noise.gimbal_reports_command:
             body = self._felt(time_s).rpy_rad  # what the command was worked out with
-            gimbal = np.array([0.0, math.radians(self.plan.gimbal_pitch_deg), body[2]])
+            told_rad = float(self.path.at(self.path.wanted_pitch_rad, time_s))
+            gimbal = np.array([0.0, told_rad, body[2]])
         off = [self._error(key, time_s) for key in ("gimbal_roll", "gimbal_pitch", "gimbal_yaw")]
         quaternion = reported_quaternion(self.plan.mount, body, gimbal + off)
         # 44, ArduPilot's usual: roll lock 4, pitch lock 8, yaw in the vehicle's frame 32.

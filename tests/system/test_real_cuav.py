@@ -7,59 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from edge.bench.geo_boresight import cuav_flight
 from tests.aircraft import command
 
 pytestmark = pytest.mark.system
 
 N_STILLS = 18
-# The log's SYSTEM_TIME is garbage, so the record's time counts; the pictures' names are late
-# against it by what the self-consistency of this flight asks for.
-FLIGHT_TOML = """\
-format = 1
-name = "cuav-2018"
-[[camera]]
-id = "main"
-stills = "*.jpg"
-calibration = "camera.toml"
-mount = "mount.toml"
-latency_s = 0.30
-[telemetry]
-log = "flight.tlog"
-[time]
-rule = "filename"
-pattern = "%Y%m%d%H%M%S%fZ.jpg"
-"""
+# The pictures' names are late against the log by what `calibrate boresight --time` finds.
+LATENCY = "latency_s = 0.30"
 
 
 @pytest.fixture
-def flight(shared_data: Path, repo: Path, tmp_path: Path) -> Path:
+def flight(shared_data: Path, tmp_path: Path) -> Path:
     """A flight folder beside the recording: links to it, and what the format asks for."""
     recording = shared_data / "flights" / "cuav-2018"
     if not recording.is_dir():
         pytest.skip(f"needs the third-party flight {recording}, which is not shipped")
     folder = tmp_path / "cuav-2018"
     folder.mkdir()
-    for path in [*recording.glob("*.jpg"), *recording.glob("*.tlog")]:
-        name = path.name if path.suffix == ".jpg" else "flight.tlog"
-        (folder / name).symlink_to(path)
-    lens = json.loads((recording / "camera.json").read_text())
-    (fx, _, cx), (_, fy, cy), _ = lens["K"]
-    distortion = [float(value) for value in _flat(lens["D"])]
-    (folder / "camera.toml").write_text(
-        f'id = "pi-v2"\nwidth_px = {lens["xresolution"]}\nheight_px = {lens["yresolution"]}\n'
-        f'fx_px = {fx}\nfy_px = {fy}\ncx_px = {cx}\ncy_px = {cy}\nmodel = "brown"\n'
-        f"distortion = {distortion}\n"
-    )
-    mount = repo / "calibration" / "mounts" / "nadir-fixed.toml"
-    (folder / "mount.toml").write_text(mount.read_text())
-    (folder / "flight.toml").write_text(FLIGHT_TOML)
+    cuav_flight(recording, folder)
+    path = folder / "flight.toml"
+    path.write_text(path.read_text().replace("[telemetry]", f"{LATENCY}\n[telemetry]"))
     return folder
-
-
-def _flat(values: object) -> list[float]:
-    if isinstance(values, list):
-        return [one for value in values for one in _flat(value)]
-    return [float(str(values))]
 
 
 def test_all_stills_of_a_real_flight_are_geotagged(

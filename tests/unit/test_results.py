@@ -39,6 +39,7 @@ GOOD = Summary(
     wall_s=12.0,
     machine="test",
     incidents={},
+    mounts={},
 )
 
 

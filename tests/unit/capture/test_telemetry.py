@@ -178,6 +178,40 @@ def test_a_gimbal_that_was_not_found_yet_is_none() -> None:
     assert vehicle.flown_pose().gimbal is None
 
 
+@pytest.mark.parametrize("q", [(0.1, 0.0, 0.2, 0.0), (3.0, 0.0, 4.0, 0.0), (math.nan, 0, 0, 0)])
+def test_what_is_not_of_unit_length_is_no_attitude(q: tuple[float, float, float, float]) -> None:
+    """A quaternion that is no rotation says nothing, and the last one that was keeps its age."""
+    vehicle = Vehicle()
+    vehicle.fly(0.5)
+    vehicle.say(gimbal(vehicle.boot_ms, quaternion_from_euler(0.0, -1.0, 0.0)))
+    for _ in range(8):
+        vehicle.fly(0.05)
+        vehicle.say(gimbal(vehicle.boot_ms, q))
+    found = vehicle.flown_pose().gimbal
+    assert found is not None
+    assert found.age_s > 0.3
+    expected = quaternion_from_euler(0.0, -1.0, 0.0)
+    assert angle_between_rad(found.quaternion_wxyz, expected) < 1e-3
+
+
+def test_a_gimbal_that_disappears_is_none_within_a_second() -> None:
+    """Its last word is not the truth for ever; when it speaks again it is heard again."""
+    vehicle = Vehicle()
+    for _ in range(20):
+        vehicle.fly(0.05)
+        vehicle.say(gimbal(vehicle.boot_ms, quaternion_from_euler(0.0, -1.5, 0.0)))
+    vehicle.fly(0.4)
+    held = vehicle.flown_pose().gimbal
+    assert held is not None
+    assert held.age_s > 0.3
+    vehicle.fly(1.0)
+    assert vehicle.flown_pose().gimbal is None
+    for _ in range(2):
+        vehicle.say(gimbal(vehicle.boot_ms, quaternion_from_euler(0.0, -1.2, 0.0)))
+        vehicle.fly(0.05)
+    assert vehicle.flown_pose().gimbal is not None
+
+
 def test_an_old_mount_status_serves_until_the_newer_message_comes() -> None:
     """Older ArduPilot has MOUNT_STATUS only."""
     vehicle = Vehicle()

@@ -132,3 +132,36 @@ def test_degrees_on_the_ground_agree_with_an_ellipsoid_library() -> None:
         back = pymap3d.geodetic2enu(lat, lon, there[2], ORIGIN.lat_deg, ORIGIN.lon_deg, 14.8)
         assert back[:2] == pytest.approx((east, north), abs=0.01)
         assert ORIGIN.local(lat, lon) == pytest.approx((east, north), abs=1e-6)
+
+
+def test_a_crossed_pattern_is_flown_across_itself() -> None:
+    """The second half has the first one's lanes, turned right about the same middle."""
+    plan = replace(PLAN, is_crossed=True)
+    once, across = np.split(plan.waypoints(), 2)
+    assert np.allclose(once, PLAN.waypoints())
+    middles = [(corners.min(axis=0) + corners.max(axis=0)) / 2 for corners in (once, across)]
+    lanes = [corners[1] - corners[0] for corners in (once, across)]
+    assert abs(float(lanes[0] @ lanes[1])) < 1e-9
+    assert np.linalg.norm(lanes[0]) == pytest.approx(np.linalg.norm(lanes[1]))
+    assert np.linalg.norm(middles[0] - middles[1]) < 30.0
+
+
+def test_flown_again_the_gimbal_looks_elsewhere() -> None:
+    """The second time the report and the truth have the other pitch."""
+    vehicle = Vehicle(replace(PLAN, again_pitch_deg=-45.0), NoiseKnobs(), ORIGIN, 1)
+    for time_s, pitch_deg in ((2.0, -65.0), (vehicle.duration_s - 2.0, -45.0)):
+        true_rad = vehicle.true_pose(time_s).gimbal_rpy_rad[1]
+        assert math.degrees(true_rad) == pytest.approx(pitch_deg, abs=0.1)
+        w, x, y, z = vehicle.message("GIMBAL_DEVICE_ATTITUDE_STATUS", time_s).q
+        assert math.asin(2 * (w * y - x * z)) == pytest.approx(true_rad, abs=1e-5)
+
+
+def test_a_camera_put_askew_is_askew_and_not_told() -> None:
+    """The camera is turned by just that, and no message changes."""
+    straight = Vehicle(PLAN, NoiseKnobs(), ORIGIN, 1)
+    askew = Vehicle(replace(PLAN, askew_deg=(0.0, 2.0, 0.0)), NoiseKnobs(), ORIGIN, 1)
+    axes = [vehicle.camera_pose(5.0).enu_from_camera[:, 2] for vehicle in (straight, askew)]
+    assert math.degrees(math.acos(float(axes[0] @ axes[1]))) == pytest.approx(2.0, abs=1e-6)
+    assert axes[1][2] > axes[0][2]  # pitch lifts
+    reports = [v.message("GIMBAL_DEVICE_ATTITUDE_STATUS", 5.0).q for v in (straight, askew)]
+    assert reports[0] == reports[1]
