@@ -51,9 +51,9 @@ def offsets(
         if not dossier.is_same_view(sighting, mono_ns):
             possible.append(Offset(east_m, north_m, cost))
             continue
-        if not dossier.settled.passes:
+        earlier = dossier.place.earlier
+        if earlier is None:
             return []  # known by this pass only
-        earlier = dossier.settled.estimate()
         return [Offset(sighting.east_m - earlier.east_m, sighting.north_m - earlier.north_m, 0.0)]
     return possible
 

@@ -106,13 +106,12 @@ def _predicted(height_m: float, depression_deg: float) -> Covariance2:
     """The whole covariance that the locator gives the picture's centre, looking north."""
     locator = Locator(
         pinhole(),
-        mount(MountKind.STABILISED_GIMBAL),
+        mount(MountKind.FIXED, body_from_camera_deg=(0.0, -depression_deg, 0.0)),
         LocalPlane(31.5, 120.3),
         accuracy=BUDGET,
     )
     at = pose(
         above_home_m=height_m,
-        gimbal=gimbal(-depression_deg),
         velocity_ned_mps=VELOCITY,
         rates_body_radps=(0.0, 0.0, 0.0),
         sync_sigma_s=TIME_S,

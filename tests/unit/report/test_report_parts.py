@@ -61,6 +61,7 @@ def sighting(
         ground_amsl_m=5.0,
         look_covariance=(1.0, 0.0, 1.0),
         shared_covariance=(1.0, 0.0, 1.0),
+        shared_errors_m=((), ()),
         outline_enu_m=(),
         width_m=12.0,
         depth_m=6.0,
