@@ -243,6 +243,14 @@ class RuleConfig(Table):
     department: str = Field("", max_length=16)
     event_code: str = Field("", max_length=8, description="else from district.event_codes")
     place: Literal["auto", "base", "centre"] = "auto"
+    max_ce90_m: Positive | None = Field(
+        None, description="a place whose 90 % circle is wider is vague; none: no place is"
+    )
+    if_vague: Literal["send", "coarse", "hold"] = Field(
+        "coarse",
+        description="a vague place is sent as it is; sent and flagged coarse; or held until other "
+        "looks make it better, and at the flight's end sent and flagged coarse",
+    )
 
 
 class AssociationConfig(Table):

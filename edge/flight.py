@@ -24,7 +24,7 @@ from edge.errors import MailboxError
 from edge.health import Health
 from edge.machine import release_free_memory
 from edge.pipeline import fly
-from edge.protocol.status import FlightStatus, LinkState
+from edge.protocol.status import FlightStatus, LinkState, LookWanted
 from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
@@ -165,6 +165,10 @@ class Watch:
             note=self._worst(),
             candidates_dropped=self.stages.candidates_dropped().total(),
             pictures_dropped=evidence.crops_dropped + evidence.files_dropped,
+            looks_wanted=tuple(
+                LookWanted(one.incident_id, one.from_deg, one.ce90_m)
+                for one in self.stages.looks_wanted(mono_ns)
+            ),
         )
 
     def _worst(self) -> str:

@@ -313,6 +313,7 @@ class Verdict:
     event_code: str
     grid_cell: str  # "" where the grid has none
     threshold: float
+    is_coarse: bool = False  # vaguer than its rule wants
 
 
 @dataclass(frozen=True, slots=True)

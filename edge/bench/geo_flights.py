@@ -155,8 +155,9 @@ class _Pilot:
     def __init__(self, flown: Flown) -> None:
         config = config_of(flown.preset)
         self._flown = flown
-        camera = config.camera[0]
-        self._sigma_s = camera.latency_sigma_s
+        noise = PRESETS[flown.preset]
+        # As the flight's own file would state it: a delay that nobody calibrated, and jitter.
+        self._sigma_s = math.hypot(noise.telemetry_delay_s, noise.clock_jitter_s)
         self._telemetry = Telemetry(config.autopilot)
         self._late_s = abs(
             float(np.random.default_rng([flown.seed, 62]).normal(0.0, FLOOR_M[flown.preset]))
@@ -209,7 +210,7 @@ class _Pilot:
         return [self._compared(v.kind, v.incident) for v in verdicts]  # type: ignore[attr-defined]
 
     def _compared(self, kind: AlertKind, incident: Incident) -> Told:
-        from edge.geo.accuracy import ce90_m, ellipse_from_covariance
+        from edge.accuracy import ce90_m, ellipse_from_covariance
 
         best: Sighting = incident.best
         _, thing = self._shown[id(best.detection)]

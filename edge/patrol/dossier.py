@@ -177,10 +177,16 @@ class Dossier:
         """Return the place by all passes, bias floor included."""
         if self._estimate is None:
             fused = self.place.estimate()
-            middle = isotropic(MIDDLE_SHARE * self.size_m)
-            covariance = no_narrower(add(fused.covariance, middle), self._config.bias_floor_m)
-            self._estimate = replace(fused, covariance=covariance)
+            self._estimate = replace(fused, covariance=self._floored(fused.covariance))
         return self._estimate
+
+    def covariance_with(self, look: Look, mono_ns: int) -> Covariance2:
+        """Return what the covariance would be after one more look, wherever that puts it."""
+        return self._floored(self.place.estimate_with(look, mono_ns))
+
+    def _floored(self, covariance: Covariance2) -> Covariance2:
+        middle = isotropic(MIDDLE_SHARE * self.size_m)
+        return no_narrower(add(covariance, middle), self._config.bias_floor_m)
 
     def add(self, look: Look, mono_ns: int, frame: int, distance_sigma: float = 0.0) -> None:
         """Take in a look that was found to be of this incident."""

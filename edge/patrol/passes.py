@@ -135,14 +135,23 @@ class Whereabouts:
         chi-square) widen the result in proportion.
         """
         fused = self.fused.estimate
-        freedom = 2 * (self._passes + (self.running is not None) - 1)
-        if freedom < 2:
-            return fused
-        allowed = freedom + 2.0 * math.sqrt(2.0 * freedom)
-        excess = (self._disagreement + self._chi2()) / allowed
+        excess = self._excess()
         if excess <= 1.0:
             return fused
         return Estimate(fused.east_m, fused.north_m, scale(fused.covariance, excess))
+
+    def estimate_with(self, look: Look, mono_ns: int) -> Covariance2:
+        """Return the covariance after one more look that disagrees with nothing."""
+        fused = self.fused.with_look(look, 1.0, mono_ns, self._memory)
+        return scale(fused.covariance, max(1.0, self._excess()))
+
+    def _excess(self) -> float:
+        """Return by how much the passes disagree more than their errors allow; 1 is the most."""
+        freedom = 2 * (self._passes + (self.running is not None) - 1)
+        if freedom < 2:
+            return 0.0
+        allowed = freedom + 2.0 * math.sqrt(2.0 * freedom)
+        return (self._disagreement + self._chi2()) / allowed
 
     def move_back(self, by_ns: int) -> None:
         """Learn that the finished passes were longer ago; right only before the first new look."""

@@ -246,7 +246,7 @@ def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:
         last_age_ns=mono_ns - dossier.last_mono_ns,
         told_age_ns=mono_ns - told.mono_ns if told is not None else 0,
         best_age_ns=mono_ns - dossier.best.captured_mono_ns,
-        best=replace(dossier.best, captured_mono_ns=MonoNs(0), shared_errors_m=((), ())),
+        best=replace(dossier.best, captured_mono_ns=MonoNs(0)),
         settled=replace(settled, fused=fused),
         scores=tuple(dossier.scores),
         sizes=tuple(dossier.sizes),

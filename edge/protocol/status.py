@@ -14,6 +14,7 @@ from edge.protocol.messages import MessageKind, Stamp, body_fields, seal
 
 MAX_TEXT_BYTES: Final = 32
 _MILLI: Final = 1000
+_DECI: Final = 10
 
 
 class StatusState(IntEnum):
@@ -30,6 +31,15 @@ class LinkState(IntEnum):
     UNKNOWN = 0
     DOWN = 1
     UP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LookWanted:
+    """A place that is known too vaguely, and from where one more look would help most."""
+
+    incident_id: bytes
+    from_deg: float  # where to look from: seen from the thing, from true north
+    ce90_m: float  # expected after that look
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class FlightStatus:
     candidates_dropped: int = 0  # what the detectors found and took for no box with a label
     pictures_dropped: int = 0  # crops and evidence files that had to make way
     other_models: tuple[bytes, ...] = ()  # hashes, of cameras that fly another than `model_hash`
+    looks_wanted: tuple[LookWanted, ...] = ()  # the vaguest first; nothing is flown by it
 
     def __post_init__(self) -> None:
         for name in ("frame_rate_hz", "inference_rate_hz"):
@@ -100,6 +111,8 @@ _VERSION, _MODEL, _CONFIG, _FRAME_RATE, _INFERENCE_RATE = range(1, 6)
 _LINK, _TEMPERATURE, _NOTE = 9, 10, 11
 _OTHER_MODELS: Final = 14
 _OTHER_MODELS_MAX: Final = 15  # cameras beyond are not told: a status stays small
+_LOOKS_WANTED: Final = 15  # [[incident id, whole degrees, decimetres], ...]
+LOOKS_WANTED_MAX: Final = 3
 
 
 def encode_status(status: Status) -> bytes:
@@ -162,6 +175,8 @@ def _flight_fields(flight: FlightStatus) -> dict[int, object]:
     if flight.other_models:
         others = flight.other_models[:_OTHER_MODELS_MAX]
         fields[_OTHER_MODELS] = [as_bytes(digest[:8], "other model", (8,)) for digest in others]
+    if flight.looks_wanted:
+        fields[_LOOKS_WANTED] = [_wanted_fields(w) for w in flight.looks_wanted[:LOOKS_WANTED_MAX]]
     if flight.temperature_c is not None:
         fields[_TEMPERATURE] = round(flight.temperature_c)
     if flight.note:
@@ -183,7 +198,32 @@ def _flight(value: Any) -> FlightStatus:
         temperature_c=None if temperature is None else float(temperature),
         note=as_text(fields.get(_NOTE, ""), "note", 3 * MAX_TEXT_BYTES),
         other_models=_other_models(fields.get(_OTHER_MODELS, [])),
+        looks_wanted=_looks_wanted(fields.get(_LOOKS_WANTED, [])),
         **_read_counts(fields, _FLIGHT_COUNTS),
+    )
+
+
+def _wanted_fields(wanted: LookWanted) -> list[object]:
+    return [
+        as_bytes(wanted.incident_id, "incident id", (16,)),
+        round(wanted.from_deg) % 360,
+        min(max(0, round(wanted.ce90_m * _DECI)), U32_MAX),
+    ]
+
+
+def _looks_wanted(value: Any) -> tuple[LookWanted, ...]:
+    if not isinstance(value, list) or len(value) > LOOKS_WANTED_MAX:
+        raise ProtocolError(f"looks wanted must be at most {LOOKS_WANTED_MAX}")
+    return tuple(map(_look_wanted, value))
+
+
+def _look_wanted(value: Any) -> LookWanted:
+    if not isinstance(value, list) or len(value) != 3:
+        raise ProtocolError("a look wanted must be [incident id, degrees, decimetres]")
+    return LookWanted(
+        as_bytes(value[0], "incident id", (16,)),
+        float(as_int(value[1], "bearing", 0, 359)),
+        as_int(value[2], "ce90", 0, U32_MAX) / _DECI,
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.accuracy import ce90_m, ellipse_from_covariance
 from edge.config import AccuracyConfig
-from edge.geo.accuracy import ce90_m, ellipse_from_covariance
 from edge.geo.locate import Locator
 from edge.geo.mount import MountKind
 from edge.geo.plane import LocalPlane
