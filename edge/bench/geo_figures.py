@@ -73,7 +73,7 @@ def flights_of(preset: str, number: int) -> list[Flown]:
 
 
 def ellipse_figures(
-    preset: str, flights: int = 120, progress: Callable[[], None] = lambda: None
+    preset: str, flights: int = 100, progress: Callable[[], None] = lambda: None
 ) -> EllipseFigures:
     """Fly, and count how many ellipses held the truth."""
     told: list[Told] = []
@@ -123,7 +123,7 @@ def _by(told: Sequence[Told], key: Callable[[Told], str]) -> dict[str, Share]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures of each preset: `python -m edge.bench.geo_figures --flights 60`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--flights", type=int, default=120)
+    parser.add_argument("--flights", type=int, default=100)
     parser.add_argument("--preset", action="append", choices=["typical", "good"])
     chosen = parser.parse_args(arguments)
     for preset in chosen.preset or ["typical", "good"]:

@@ -120,19 +120,23 @@ def _gain(mine: Covariance2, its: Covariance2, common: _Matrix) -> _Matrix:
     more is in common than one of them errs at all, the other is the same but worse; extrapolating
     from it would be best if the budget were exact, and is refused because none is.
     """
-    d0, d1, d2 = common[0], 0.5 * (common[1] + common[2]), common[3]
-    kept = 1.0 / max(1.0, _most(mine, d0, d1, d2), _most(its, d0, d1, d2))
-    d0, d1, d2 = kept * d0, kept * d1, kept * d2
-    p0, p1, p2 = mine[0] - d0, mine[1] - d1, mine[2] - d2
-    r0, r1, r2 = inverse((p0 + its[0] - d0, p1 + its[1] - d1, p2 + its[2] - d2))
-    return (p0 * r0 + p1 * r1, p0 * r1 + p1 * r2, p1 * r0 + p2 * r1, p1 * r1 + p2 * r2)
+    d00, d01, d10, d11 = common
+    both = (d00, 0.5 * (d01 + d10), d11)
+    kept = 1.0 / max(1.0, _most(mine, both), _most(its, both))
+    d00, d01, d10, d11 = kept * d00, kept * d01, kept * d10, kept * d11
+    p0, p1, p2 = mine
+    r0, r1, r2 = inverse(
+        (p0 + its[0] - 2.0 * d00, p1 + its[1] - d01 - d10, p2 + its[2] - 2.0 * d11)
+    )
+    a00, a01, a10, a11 = p0 - d00, p1 - d01, p1 - d10, p2 - d11
+    return (a00 * r0 + a01 * r1, a00 * r1 + a01 * r2, a10 * r0 + a11 * r1, a10 * r1 + a11 * r2)
 
 
-def _most(whole: Covariance2, d0: float, d1: float, d2: float) -> float:
+def _most(whole: Covariance2, part: Covariance2) -> float:
     """Return the largest ratio of a symmetric matrix to a positive definite one, over all axes."""
     area = determinant(whole)
-    half = 0.5 * (whole[2] * d0 - 2.0 * whole[1] * d1 + whole[0] * d2) / area
-    return half + math.sqrt(max(half * half - (d0 * d2 - d1 * d1) / area, 0.0))
+    half = 0.5 * (whole[2] * part[0] - 2.0 * whole[1] * part[1] + whole[0] * part[2]) / area
+    return half + math.sqrt(max(half * half - determinant(part) / area, 0.0))
 
 
 def _mixed(mine: Covariance2, its: Covariance2, common: _Matrix, gain: _Matrix) -> Covariance2:

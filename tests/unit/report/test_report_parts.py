@@ -269,6 +269,15 @@ def test_an_alert_says_what_the_verdict_and_the_best_look_say() -> None:
     )
 
 
+def test_a_coarse_verdict_makes_a_coarse_alert() -> None:
+    """What the rules found too vague says so over the air."""
+    for is_coarse in (False, True):
+        alert = compose_alert(replace(verdict(sighting()), is_coarse=is_coarse), CONTEXT)
+        assert decode_alert(encode_alert(alert)).flags.coarse is is_coarse
+    flat = compose_alert(verdict(sighting(is_low_grazing=True)), CONTEXT)
+    assert decode_alert(encode_alert(flat)).flags.low_grazing
+
+
 def test_a_long_text_is_cut_and_never_costs_the_alert(caplog: pytest.LogCaptureFixture) -> None:
     """The operator finds the cut in the log, the desk gets the alert."""
     long = verdict(sighting(), rule="an-unusually-long-rule-name-0001", department="建设局" * 5)
