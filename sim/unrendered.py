@@ -103,7 +103,7 @@ class DetectorKnobs:
 
     edge_px: float = 5.0  # each edge, anew in each frame: two pixels of a shrunk frame
     edge_share: float = 0.06  # the same, as a share of the box's side
-    taken_share: float = 0.04  # what it takes for the thing, always: each side of the plan
+    taken_share: float = 0.05  # what it takes for the thing, always: each side of the plan
     score: float = 0.08
 
 

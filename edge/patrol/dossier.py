@@ -13,7 +13,7 @@ from edge.patrol.extent import Bounds, Extent, overlap
 from edge.patrol.fusion import Estimate
 from edge.patrol.look import Look, picture_quality
 from edge.patrol.memory import Memory
-from edge.patrol.passes import Settled, Whereabouts, no_narrower
+from edge.patrol.passes import Running, Settled, Whereabouts, no_narrower
 from edge.patrol.told import Told
 from edge.records import Covariance2, Incident, IncidentState, MonoNs, Sighting
 
@@ -22,7 +22,7 @@ SCORES_KEPT = 64
 SIZES_KEPT = 32
 # A look further than this many sigmas from the others counts less, in proportion (Huber).
 TRUST_SIGMA = 2.0
-# Where the middle of a thing is, nobody knows better than this share of its size, one sigma: a
+# Where the middle of a thing is, nobody knows better than this share of its box, one sigma: a
 # detector takes a shadow or a soft border for a part of it, in each look alike.
 MIDDLE_SHARE = 0.03
 # An uncut outline much smaller than the thing is a part of it, and does not replace the outline.
@@ -126,7 +126,7 @@ class Dossier:
     def _is_new_pass(self, mono_ns: int) -> bool:
         return mono_ns - self.last_mono_ns > self._config.new_pass_after_s * 1e9
 
-    def expected(self, sighting: Sighting, mono_ns: int, shift: Shift = NO_SHIFT) -> Estimate:
+    def expected(self, look: Look, mono_ns: int, shift: Shift = NO_SHIFT) -> Estimate:
         """Return where a look would fall, with the error that differs from that look's.
 
         Within a pass the bias is common and drops out, but for what of it has moved with the line
@@ -134,7 +134,7 @@ class Dossier:
         less the more things tell the `shift` between the passes.  The look's own noise is not
         included.
         """
-        running = self.place.running
+        running, sighting = self.place.running, look.sighting
         if running is None or not self.is_same_pass(sighting.camera_id, mono_ns):
             fused = self.estimate()
             whole = add(fused.covariance, sighting.shared_covariance)
@@ -145,7 +145,7 @@ class Dossier:
                 scale(whole, (1.0 + opposed) / (1.0 + shift.votes)),
             )
         east_m, north_m = running.east_m, running.north_m
-        drift = _drift(running.last, sighting)
+        drift = _drift(running, look)
         if not self.is_same_view(sighting, mono_ns):
             east_m, north_m = east_m + shift.east_m, north_m + shift.north_m
             drift = scale(drift, 1.0 / (1.0 + shift.votes))
@@ -185,7 +185,8 @@ class Dossier:
         return self._floored(self.place.estimate_with(look, mono_ns))
 
     def _floored(self, covariance: Covariance2) -> Covariance2:
-        middle = isotropic(MIDDLE_SHARE * self.size_m)
+        width_m, depth_m = self._size_wd_m
+        middle = isotropic(MIDDLE_SHARE * math.sqrt(0.5 * (width_m**2 + depth_m**2)))
         return no_narrower(add(covariance, middle), self._config.bias_floor_m)
 
     def add(self, look: Look, mono_ns: int, frame: int, distance_sigma: float = 0.0) -> None:
@@ -195,7 +196,7 @@ class Dossier:
             self.place.close_pass()
         trust = min(1.0, TRUST_SIGMA / distance_sigma) if distance_sigma > 0.0 else 1.0
         running = self.place.running
-        drift = ZERO if running is None else _drift(running.last, sighting)
+        drift = ZERO if running is None else _drift(running, look)
         self.place.add(look, mono_ns, trust, drift)
         self.looks += 1
         self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns
@@ -368,17 +369,17 @@ class Dossier:
         )
 
 
-def _drift(last: Sighting, now: Sighting) -> Covariance2:
+def _drift(running: Running, look: Look) -> Covariance2:
     """Return how far the bias may have moved between two looks of a pass, m².
 
     It turns with the bearing: not at all when looking the same way or straight down, all of it from
     a quarter turn on.  And it shrinks as the same tilt and height are seen more steeply.
     """
+    last, now = running.last, look.sighting
     turn_rad = math.radians(now.bearing_deg - last.bearing_deg)
     turned = (1.0 - math.cos(turn_rad)) * _flatness(now, last)
-    before_m, after_m = (math.sqrt(eigenvalues(one.shared_covariance)[0]) for one in (last, now))
     drift = scale(add(now.shared_covariance, last.shared_covariance), turned)
-    return add(drift, isotropic(after_m - before_m))
+    return add(drift, isotropic(look.bias_sigma_m - running.bias_sigma_m))
 
 
 def _flatness(a: Sighting, b: Sighting) -> float:

@@ -33,6 +33,7 @@ class Look:
     gate_noise: Covariance2  # the same for gating, where a cut box must not match all around it
     extent: Extent = field(compare=False)
     whole_sigma_m: float  # the largest axis of noise and bias together
+    bias_sigma_m: float  # the largest axis of the bias alone
 
 
 def look_at(sighting: Sighting) -> Look:
@@ -46,7 +47,8 @@ def look_at(sighting: Sighting) -> Look:
         for share in shares
     )
     whole_m = math.sqrt(eigenvalues(add(gate_noise, sighting.shared_covariance))[0])
-    return Look(sighting, noise, gate_noise, extent_of(sighting), whole_m)
+    bias_m = math.sqrt(eigenvalues(sighting.shared_covariance)[0])
+    return Look(sighting, noise, gate_noise, extent_of(sighting), whole_m, bias_m)
 
 
 def is_usable(sighting: Sighting) -> bool:

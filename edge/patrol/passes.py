@@ -36,6 +36,7 @@ class Running:
     """Where this pass puts a thing just now."""
 
     last: Sighting
+    bias_sigma_m: float  # of the last look, its largest axis
     east_m: float
     north_m: float
     covariance: Covariance2
@@ -51,7 +52,7 @@ class Running:
         self.east_m += east_m
         self.north_m += north_m
         self.covariance = covariance
-        self.last = sighting
+        self.last, self.bias_sigma_m = sighting, look.bias_sigma_m
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Whereabouts:
             self._fused = self._fused.with_look(look, trust, mono_ns, self._memory)
         if self.running is None:
             one = look.sighting
-            self.running = Running(one, one.east_m, one.north_m, look.gate_noise)
+            self.running = Running(one, look.bias_sigma_m, one.east_m, one.north_m, look.gate_noise)
         else:
             self.running.follow(look, drift)
 
@@ -175,10 +176,11 @@ class Whereabouts:
 
 def no_narrower(covariance: Covariance2, sigma_m: float) -> Covariance2:
     """Widen a covariance, where it is narrower than a circle of one sigma, to that."""
-    larger, smaller = eigenvalues(covariance)
     floor = sigma_m * sigma_m
-    if smaller >= floor:
-        return covariance
+    over_e, over_n = covariance[0] - floor, covariance[2] - floor
+    if over_e >= 0.0 and over_n >= 0.0 and over_e * over_n >= covariance[1] * covariance[1]:
+        return covariance  # mostly
+    larger, smaller = eigenvalues(covariance)
     if larger <= floor:
         return isotropic(sigma_m)
     # Raise the smaller eigenvalue alone: v v' of its axis is (larger·I − covariance) / gap.

@@ -42,7 +42,7 @@ def offsets(
     sighting = look.sighting
     possible: list[Offset] = []
     for dossier in near:
-        expected = dossier.expected(sighting, mono_ns)
+        expected = dossier.expected(look, mono_ns)
         east_m = sighting.east_m - expected.east_m
         north_m = sighting.north_m - expected.north_m
         cost = gated(east_m, north_m, add(expected.covariance, look.gate_noise), config)
