@@ -101,8 +101,8 @@ class Shot:
 class DetectorKnobs:
     """How a detector's boxes err, one sigma."""
 
-    edge_px: float = 5.0  # each edge, anew in each frame: two pixels of a shrunk frame
-    edge_share: float = 0.06  # the same, as a share of the box's side
+    edge_px: float = 5.6  # each edge, anew in each frame: two pixels of a shrunk frame
+    edge_share: float = 0.07  # the same, as a share of the box's side
     taken_share: float = 0.05  # what it takes for the thing, always: each side of the plan
     score: float = 0.08
 

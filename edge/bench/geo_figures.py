@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.bench.geo_cells import cells
 from edge.bench.geo_flights import Flown, Told, fly
 from edge.records import AlertKind
 from sim.vehicle.mount import MountKind
@@ -121,11 +122,16 @@ def _by(told: Sequence[Told], key: Callable[[Told], str]) -> dict[str, Share]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the figures of each preset: `python -m edge.bench.geo_figures --flights 60`."""
+    """Print the figures of single looks and of each preset's flights, for whoever changes them."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--flights", type=int, default=100)
     parser.add_argument("--preset", action="append", choices=["typical", "good"])
     chosen = parser.parse_args(arguments)
+    for cell in cells():
+        sys.stdout.write(
+            f"{cell.height_m:.0f} m, {cell.depression_deg:.0f}° down: CEP50 {cell.chain_cep_m:.2f} "
+            f"m = {cell.ratio:.3f} of its sources'; predicted {cell.predicted_ratio:.3f}\n"
+        )
     for preset in chosen.preset or ["typical", "good"]:
         start_s = time.monotonic()
         figures = ellipse_figures(preset, chosen.flights)
