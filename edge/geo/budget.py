@@ -129,21 +129,15 @@ def _turns(view: View, mount: Mount, accuracy: AccuracyConfig, other_rad: float)
     gimbal_rad = _rad(accuracy.gimbal_deg) if has_gimbal else 0.0
     yaw_rad = _rad(math.hypot(accuracy.heading_deg, accuracy.gimbal_yaw_deg * has_gimbal))
     boresight_rad = math.hypot(mount.boresight_sigma_rad, other_rad)
-    ahead, right, below = (view.ned_from_camera @ MOUNT_FROM_CAMERA.T).T
-    nose = view.ned_from_body[:, 0]
-    axes: FloatArray = np.array(
-        [
-            np.array([0.0, 0.0, yaw_rad]),
-            view.ned_from_body[:, 1] * vehicle_rad,
-            nose * vehicle_rad,
-            right * gimbal_rad,
-            ahead * gimbal_rad,
-            ahead * boresight_rad,
-            right * boresight_rad,
-            below * boresight_rad,
-        ]
-    )
-    return np.ascontiguousarray(axes.T)
+    camera = view.ned_from_camera @ MOUNT_FROM_CAMERA.T  # columns: ahead, right, below
+    turns = np.zeros((3, 8))
+    turns[2, 0] = yaw_rad
+    turns[:, 1] = view.ned_from_body[:, 1] * vehicle_rad  # pitch, about the right wing
+    turns[:, 2] = view.ned_from_body[:, 0] * vehicle_rad  # roll, about the nose
+    turns[:, 3] = camera[:, 1] * gimbal_rad
+    turns[:, 4] = camera[:, 0] * gimbal_rad
+    turns[:, 5:] = camera * boresight_rad
+    return turns
 
 
 def gnss_sigma_m(pose: Pose, accuracy: AccuracyConfig) -> float:
