@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.config import MailboxConfig
 from edge.desk.store import DeskStore
 from edge.protocol.loss import decode_loss
 from edge.protocol.messages import MessageKind
@@ -195,27 +194,29 @@ def _tell(account: Account, problem: str) -> None:
 
 
 def gather(place: Place) -> Evidence:
-    """Read the desk's file and the mailbox; nothing else may have them open."""
-    committed: dict[str, tuple[int, int]] = {}
-    with DeskStore(place.desk_path) as store:
-        alerts = store.rows("SELECT body, epoch, seq, incident_id, revision FROM alert")
-        others = store.rows(
-            "SELECT body, epoch, seq FROM message WHERE kind IN "
-            f"({int(MessageKind.COVER)}, {int(MessageKind.RESULT)})"
-        )
-        losses = store.rows("SELECT epoch, fields FROM loss")
-        n_messages = store.rows(
-            f"SELECT epoch, seq FROM message WHERE kind = {int(MessageKind.ALERT)}"
-        )
-    for body, epoch, seq, *_ in [*alerts, *others]:
-        committed[digest_of(body)] = (epoch, seq)
+    """Read the desk's file and the mailbox of a run whose programs have ended."""
+    with DeskStore(place.desk_path) as store, Mailbox(place.mailbox, Clocks()) as mailbox:
+        return evidence_of(store, mailbox)
+
+
+def evidence_of(store: DeskStore, mailbox: Mailbox) -> Evidence:
+    """Read what the desk has, and what is still aboard."""
+    alerts = store.rows("SELECT body, epoch, seq, incident_id, revision FROM alert")
+    others = store.rows(
+        "SELECT body, epoch, seq FROM message WHERE kind IN "
+        f"({int(MessageKind.COVER)}, {int(MessageKind.RESULT)})"
+    )
+    losses = store.rows("SELECT epoch, fields FROM loss")
+    messages = store.rows(f"SELECT epoch, seq FROM message WHERE kind = {int(MessageKind.ALERT)}")
+    committed = {digest_of(body): (epoch, seq) for body, epoch, seq, *_ in [*alerts, *others]}
     told = [_loss_at_desk(epoch, fields) for epoch, fields in losses]
-    queued, on_the_way, replaced = _still_queued(place.mailbox)
+    queued, on_the_way = _still_queued(mailbox)
     stamps = Counter((incident.hex(), revision) for _, _, _, incident, revision in alerts)
     of_alerts = {(epoch, seq) for _, epoch, seq, _, _ in alerts}
-    for epoch, seq in n_messages:  # a second message with the same revision has no alert row
+    for epoch, seq in messages:  # a second message with the same revision has no alert row
         if (epoch, seq) not in of_alerts:
             stamps[f"message {epoch}/{seq}", 0] += 2
+    replaced = mailbox.queue_state().coalesced
     return Evidence(committed, dict(stamps), queued, (*told, *on_the_way), replaced)
 
 
@@ -225,18 +226,14 @@ def _loss_at_desk(epoch: int, text: str) -> LossTold:
     return LossTold(epoch, (one, two, three, four), fields["first_seq"], fields["last_seq"])
 
 
-def _still_queued(
-    config: MailboxConfig,
-) -> tuple[frozenset[tuple[int, int]], tuple[LossTold, ...], int]:
-    with Mailbox(config, Clocks()) as mailbox:
-        rows = mailbox.rows("SELECT seq, kind, body FROM outbox")
-        epoch, replaced = mailbox.epoch, mailbox.queue_state().coalesced
+def _still_queued(mailbox: Mailbox) -> tuple[frozenset[tuple[int, int]], tuple[LossTold, ...]]:
+    rows = mailbox.rows("SELECT seq, kind, body FROM outbox")
     losses = []
     for _, kind, body in rows:
         if kind == MessageKind.LOSS:
             loss = decode_loss(body)
-            losses.append(LossTold(epoch, loss.by_severity, loss.first_seq, loss.last_seq))
-    return frozenset((epoch, seq) for seq, _, _ in rows), tuple(losses), replaced
+            losses.append(LossTold(mailbox.epoch, loss.by_severity, loss.first_seq, loss.last_seq))
+    return frozenset((mailbox.epoch, seq) for seq, _, _ in rows), tuple(losses)
 
 
 def account_of(place: Place) -> Account:
