@@ -353,7 +353,7 @@ def build_stages(
         detectors=detectors,
         poses=poses,
         mailbox=mailbox,
-        evidence=EvidenceKeeper(patrol.evidence),
+        evidence=EvidenceKeeper(patrol.evidence, mailbox.picture_room_bytes),
         now=now,
         on_stored=on_stored,
         log=flight_log,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -53,12 +55,19 @@ class NoEvidence(Enum):
 class EvidenceKeeper:
     """Crops of the best looks, and the folder of pictures with its budget.
 
+    Args:
+        config: Folder and budget of its own.
+        room_bytes: From what the pictures take to what the disk has for them; see `Ballast`.
+
     Raises:
         MailboxError: The folder cannot be made or read.
     """
 
-    def __init__(self, config: EvidenceConfig) -> None:
+    def __init__(
+        self, config: EvidenceConfig, room_bytes: Callable[[int], int] = lambda _: sys.maxsize
+    ) -> None:
         self._config = config
+        self._room_bytes = room_bytes
         self._crops: OrderedDict[bytes, ImageArray] = OrderedDict()
         self._files: OrderedDict[Path, int] = OrderedDict()  # oldest first: size in bytes
         self._stored: dict[bytes, EvidenceRef] = {}  # of crops that have not changed since
@@ -111,7 +120,8 @@ class EvidenceKeeper:
         if self._has(path):
             return EvidenceRef(path, digest)
         try:
-            self._make_room(len(picture))
+            if not self._make_room(len(picture)):
+                return NoEvidence.DISK
             _write_whole(path, picture)
         except OSError as error:
             log.warning("evidence_not_written path=%s error=%s", path, error)
@@ -124,14 +134,17 @@ class EvidenceKeeper:
         """Say whether a picture is still there: on a full disk the mailbox takes its room."""
         return path in self._files and path.exists()
 
-    def _make_room(self, size_bytes: int) -> None:
-        budget = int(self._config.max_mb * 1_000_000)
-        total = sum(self._files.values()) + size_bytes
+    def _make_room(self, size_bytes: int) -> bool:
+        """Let the oldest make way; False where the disk has no room even so."""
+        taken = sum(self._files.values())
+        budget = min(int(self._config.max_mb * 1_000_000), self._room_bytes(taken))
+        total = taken + size_bytes
         while self._files and total > budget:
             oldest, freed = self._files.popitem(last=False)
             oldest.unlink(missing_ok=True)
             total -= freed
             self.files_dropped += 1
+        return total <= budget
 
 
 def crop_with_margin(image_bgr: ImageArray, box_xyxy_px: Xyxy) -> ImageArray | None:

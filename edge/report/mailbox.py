@@ -76,7 +76,7 @@ class Mailbox:
 
     def __init__(self, config: MailboxConfig, clocks: Clocks, pictures: Path | None = None) -> None:
         self._path = config.path
-        self._ballast = Ballast(config.path, pictures)
+        self._ballast = Ballast(config.path, pictures, int(config.disk_mb * _MEGABYTE))
         self._max_bytes = int(config.max_mb * _MEGABYTE)
         self._valid_s = config.validity_s
         self._clocks = clocks
@@ -248,6 +248,14 @@ class Mailbox:
     def keep_ballast(self) -> None:
         """Lay the reserve aside (again) that a full disk will be met with."""
         self._ballast.keep()
+
+    def trim_pictures(self) -> int:
+        """Delete pictures beyond what mailbox and pictures may take together; returns how many."""
+        return self._ballast.trim()
+
+    def picture_room_bytes(self, pictures_bytes: int) -> int:
+        """Tell how much all pictures may take, of which so much is taken now."""
+        return self._ballast.picture_room_bytes(pictures_bytes)
 
     def store_command(self, channel: str, payload: bytes) -> bool:
         """Keep what came from the desk; False if too many wait (refused and counted)."""
