@@ -26,6 +26,7 @@ from edge.cli import (
     fly,
     geotag,
     model,
+    outage,
     replay,
     schema,
     score,
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FLYING = (demo, fly, desk, check, replay, decode)
-_WORKSHOP = (calibrate, geotag, terrain, bench, chaos, soak, model, simulate, score, schema)
+_WORKSHOP = (calibrate, geotag, terrain, bench, chaos, soak, outage, model, simulate, score, schema)
 for module in (*_FLYING, *_WORKSHOP):
     module.add_to(app)
 
