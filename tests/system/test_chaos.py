@@ -13,7 +13,7 @@ import pytest
 from edge.protocol.messages import MessageKind
 from sim.chaos.judge import Account, Evidence, LossTold, judge
 from sim.chaos.ledger import Entry, Outcome, read_ledgers
-from sim.chaos.run import ChaosRequest, run_chaos, totals
+from sim.chaos.run import totals
 from sim.faults.link import LinkMode, LinkRelay
 from sim.soak.run import SoakRequest, run_soak
 from sim.soak.samples import Sample, growth
@@ -37,17 +37,18 @@ def mosquitto() -> None:
 
 def test_nothing_is_lost_in_a_short_chaos(mosquitto: None, tmp_path: Path) -> None:
     """Half a minute of everything that can break: every accepted message is accounted for."""
-    request = ChaosRequest(0.5, seed=3, alerts_per_s=20.0, fly=False, folder=tmp_path)
-    figures = run_chaos(request)
-    account = figures.account
-    assert account.holds, account
-    assert account.accepted > 50
-    assert account.queued == 0
-    assert sum(figures.faults.values()) >= 4
-    assert set(figures.ended_by_itself.values()) == {0}
-    report = totals([figures.as_dict(), figures.as_dict()])
-    assert report["accepted"] == 2 * account.accepted
+    options = ("--minutes", "0.5", "--seed", "3", "--alerts-per-s", "20", "--no-fly", "--json")
+    done = command("chaos", *options, "--keep", str(tmp_path))
+    report = json.loads(done.stdout)
+    assert done.returncode == 0, report
     assert report["holds"]
+    assert report["accepted"] > 50
+    assert report["queued"] == report["lost"] == report["invented"] == report["duplicates"] == 0
+    assert report["faults_total"] >= 4
+    assert set(report["ended_by_itself"].values()) == {0}
+    both = totals([report, report])
+    assert both["accepted"] == 2 * report["accepted"]
+    assert both["holds"]
 
 
 def test_a_short_soak_measures_every_program(mosquitto: None, tmp_path: Path) -> None:
@@ -229,3 +230,13 @@ def test_a_slow_link_delays_and_loses_nothing(echo: Echo) -> None:
     with socket_to(relay.port) as peer:
         assert _says(peer, b"word", 5.0) == b"word"
     relay.close()
+
+
+def test_a_short_outage_ends_with_everything_delivered(mosquitto: None) -> None:
+    """What gathered while the link swallowed everything arrives, and the tries are counted."""
+    options = ("--minutes", "0.1", "--alerts-per-s", "20", "--json")
+    done = command("outage", *options)
+    report = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert report["delivered"] == report["alerts"] == 120
+    assert report["tries_payload_bytes"] > 0
