@@ -75,6 +75,14 @@ _SCHEMA: Final = f"""
     PRAGMA user_version = {_SCHEMA_VERSION};
     COMMIT;
 """
+_ALERT: Final = """
+    INSERT INTO alert (drone, incident_id, revision, epoch, seq, received_utc_ns, is_replay, body,
+        fields) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (drone, incident_id, revision) DO UPDATE SET seq = excluded.seq,
+        received_utc_ns = excluded.received_utc_ns, is_replay = excluded.is_replay,
+        body = excluded.body, fields = excluded.fields
+    WHERE excluded.epoch = alert.epoch AND excluded.seq > alert.seq AND excluded.body != alert.body
+"""
 _SCHEMA_2_FROM_1: Final = f"BEGIN IMMEDIATE; {_NAME} PRAGMA user_version = 2; COMMIT;"
 
 
@@ -151,20 +159,26 @@ class DeskStore:
         )
 
     def store_alert(self, receipt: Receipt, envelope: Envelope, alert: Alert) -> bool:
-        """Store an alert; False if this revision of the incident was there."""
-        return self._insert(
-            "alert (drone, incident_id, revision, epoch, seq, received_utc_ns, is_replay, body,"
-            " fields)",
-            receipt.drone_id,
-            alert.incident_id,
-            alert.revision,
-            envelope.stamp.epoch,
-            envelope.stamp.seq,
-            receipt.received_utc_ns,
-            int(envelope.is_replay),
-            envelope.body,
-            json.dumps(alert_as_dict(alert), ensure_ascii=False),
+        """Store an alert; False if this revision of the incident was there.
+
+        A flight that was killed between its put and its own notes tells a revision again, in other
+        words: of one mailbox the later counts.
+        """
+        cursor = self._db.execute(
+            _ALERT,
+            (
+                receipt.drone_id,
+                alert.incident_id,
+                alert.revision,
+                envelope.stamp.epoch,
+                envelope.stamp.seq,
+                receipt.received_utc_ns,
+                int(envelope.is_replay),
+                envelope.body,
+                json.dumps(alert_as_dict(alert), ensure_ascii=False),
+            ),
         )
+        return cursor.rowcount == 1
 
     def store_media(self, receipt: Receipt, media: Media) -> bool:
         """Store a picture; False if it was there."""

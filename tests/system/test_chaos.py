@@ -94,7 +94,7 @@ def entry(seq: int, **changes: object) -> Entry:
 
 
 def found(**changes: object) -> Evidence:
-    nothing = Evidence(committed={}, alert_stamps={}, queued=frozenset(), losses=())
+    nothing = Evidence(committed={}, superseded=frozenset(), queued=frozenset(), losses=())
     return replace(nothing, **changes)  # type: ignore[arg-type]
 
 
@@ -158,7 +158,7 @@ def test_an_update_that_nobody_replaced_is_lost() -> None:
         ([entry(1)], found(committed={"d1": (EPOCH, 2)}), "invented"),
         (
             [entry(1)],
-            found(committed={"d1": (EPOCH, 1)}, alert_stamps={("i1", 1): 2}),
+            found(committed={"d1": (EPOCH, 1)}, superseded=frozenset({(EPOCH, 2)})),
             "duplicates",
         ),
     ],
@@ -170,6 +170,16 @@ def test_what_nobody_put_or_came_twice_breaks_the_law(
     account: Account = judge(entries, evidence)
     assert getattr(account, wrong) == 1
     assert not account.holds
+
+
+def test_a_revision_that_was_told_again_counts_as_the_later_says() -> None:
+    """A flight killed before it had noted its telling tells again: the first word is superseded."""
+    entries = [entry(1, incident_id="x"), entry(2, incident_id="x")]
+    evidence = found(committed={"d2": (EPOCH, 2)}, superseded=frozenset({(EPOCH, 1)}))
+    account = judge(entries, evidence)
+    assert account.holds
+    assert (account.committed, account.superseded) == (1, 1)
+    assert judge(entries[:1], found(superseded=frozenset({(EPOCH, 1)}))).lost == 1
 
 
 def test_a_put_cut_short_by_death_is_counted_apart(tmp_path: Path) -> None:
