@@ -95,7 +95,9 @@ class PrivacyConfig(Table):
         None, description="originals.pub of `skywhistle keys`: whole frames are held, sealed to it"
     )
     keep_originals_days: Positive = 30.0
-    originals_max_mb: Positive = 512.0
+    originals_max_mb: Positive = Field(
+        512.0, description="at most, within mailbox.disk_mb: they make way before pictures do"
+    )
 
 
 class StatusConfig(Table):

@@ -108,6 +108,7 @@ class Watch:
             self._status_due_ns = mono_ns + int(self.settings.patrol.status.interval_s * 1e9)
             self._tell_status(mono_ns)
             release_free_memory()
+            self.stages.evidence.originals.expire()
             self._look_at_autopilot()
             self._look_at_uplink()
             self._look_at_errors()

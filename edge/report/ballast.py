@@ -107,13 +107,18 @@ class Ballast:
 
 
 def _oldest_first(folder: Path | None) -> list[tuple[Path, int]]:
-    """List the pictures and their sizes."""
-    found = []
-    for path in folder.glob("*.webp") if folder is not None else ():
-        with contextlib.suppress(OSError):  # the other program may have deleted it
-            found.append((path, path.stat()))
-    found.sort(key=lambda item: item[1].st_mtime_ns)
-    return [(path, stat.st_size) for path, stat in found]
+    """List pictures and their sizes: originals, twenty times as large, before what is sent."""
+    if folder is None:
+        return []
+    ordered = []
+    for pattern in ("originals/*.sealed", "*.webp"):
+        found = []
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):  # the other program may have deleted it
+                found.append((path, path.stat()))
+        found.sort(key=lambda item: item[1].st_mtime_ns)
+        ordered += [(path, stat.st_size) for path, stat in found]
+    return ordered
 
 
 def _size_bytes(path: Path) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from edge.config_delivery import EvidenceConfig, PrivacyConfig
 from edge.errors import MailboxError
 from edge.protocol.original import CHUNK_BYTES, with_original
 from edge.records import Frame, ImageArray, Sighting, UtcNs, Xyxy
-from edge.report.originals import Originals
+from edge.report.originals import Originals, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,9 @@ class EvidenceKeeper:
         self._config = config
         self._room_bytes = room_bytes
         kept = PrivacyConfig() if privacy is None or not config.enabled else privacy
-        self.originals = Originals(kept, config.folder / "originals", utc_ns)
+        self.originals = Originals(
+            kept, config.folder / "originals", utc_ns, self._room_for_originals_bytes
+        )
         max_cm = (privacy or PrivacyConfig()).max_detail_cm
         self._max_detail_m = None if max_cm is None else max_cm / 100.0
         self._crops: OrderedDict[bytes, ImageArray] = OrderedDict()
@@ -175,7 +176,7 @@ class EvidenceKeeper:
         try:
             if not self._make_room(len(picture)):
                 return NoEvidence.DISK
-            _write_whole(path, picture)
+            write_whole(path, picture)
         except OSError as error:
             log.warning("evidence_not_written path=%s error=%s", path, error)
             return NoEvidence.DISK
@@ -183,14 +184,20 @@ class EvidenceKeeper:
         self._files.move_to_end(path)
         return EvidenceRef(path, digest)
 
+    def _room_for_originals_bytes(self, taken: int) -> int:
+        """Tell how much originals may take, of which so much is taken now."""
+        pictures = sum(self._files.values())
+        return self._room_bytes(taken + pictures) - pictures
+
     def _has(self, path: Path) -> bool:
         """Say whether a picture is still there: on a full disk the mailbox takes its room."""
         return path in self._files and path.exists()
 
     def _make_room(self, size_bytes: int) -> bool:
         """Let the oldest make way; False where the disk has no room even so."""
-        taken = sum(self._files.values())
-        budget = min(int(self._config.max_mb * 1_000_000), self._room_bytes(taken))
+        taken, others = sum(self._files.values()), self.originals.taken_bytes()
+        room = self._room_bytes(taken + others) - others
+        budget = min(int(self._config.max_mb * 1_000_000), room)
         total = taken + size_bytes
         while self._files and total > budget:
             oldest, freed = self._files.popitem(last=False)
@@ -264,15 +271,3 @@ def _scan(folder: Path) -> list[tuple[Path, int]]:
         raise MailboxError(f"evidence.folder {folder}: {error}; check owner and mode") from error
     found.sort(key=lambda item: item[1].st_mtime_ns)
     return [(path, stat.st_size) for path, stat in found]
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    partial = path.with_suffix(".part")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-    except OSError:
-        partial.unlink(missing_ok=True)  # half a picture is room taken on a full disk
-        raise
-    partial.replace(path)

@@ -43,6 +43,7 @@ class Originals:
         config: Key, budget and retention.
         folder: Where sealed files lie.
         utc_ns: The time by which they grow old; None: it is not known, and nothing grows old.
+        room_bytes: Tells how much they may take of the disk, of which so much is taken now.
 
     Raises:
         ConfigError: The key cannot be used.
@@ -50,8 +51,13 @@ class Originals:
     """
 
     def __init__(
-        self, config: PrivacyConfig, folder: Path, utc_ns: Callable[[], UtcNs | None]
+        self,
+        config: PrivacyConfig,
+        folder: Path,
+        utc_ns: Callable[[], UtcNs | None],
+        room_bytes: Callable[[int], int],
     ) -> None:
+        self._room_bytes = room_bytes
         self._config = config
         self._folder = folder
         self._utc_ns = utc_ns
@@ -96,12 +102,11 @@ class Originals:
         if path.exists():
             return digest
         sealed = self._seal.close(picture, incident_id + digest)
-        if len(sealed) > self._max_bytes:  # it would push out all others, and still not fit
-            self.dropped += 1
-            return None
         try:
-            self._make_room(len(sealed))
-            _write_whole(path, sealed)
+            if not self._make_room(len(sealed)):
+                self.dropped += 1
+                return None
+            write_whole(path, sealed)
         except OSError as error:
             log.warning("original_not_held path=%s error=%s", path, error)
             return None
@@ -165,16 +170,26 @@ class Originals:
         held = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
         return sorted(held, key=lambda one: one[2])
 
-    def _make_room(self, size_bytes: int) -> None:
+    def taken_bytes(self) -> int:
+        """Tell how much of the disk they take."""
+        return sum(size for _, size, _ in self._held()) if self.is_on else 0
+
+    def _make_room(self, size_bytes: int) -> bool:
+        """Let the oldest make way; False where there is no room even so."""
         self.expire()
         held = self._held()
-        total = sum(size for _, size, _ in held) + size_bytes
+        taken = sum(size for _, size, _ in held)
+        budget = min(self._max_bytes, self._room_bytes(taken))
+        if size_bytes > budget:  # it would push out all others, and still not fit
+            return False
+        total = taken + size_bytes
         for path, size, _ in held:
-            if total <= self._max_bytes:
-                return
+            if total <= budget:
+                break
             path.unlink(missing_ok=True)
             total -= size
             self.dropped += 1
+        return True
 
     def _path(self, incident_id: bytes, digest: bytes) -> Path:
         return self._folder / f"{incident_id.hex()}-{digest.hex()}.sealed"
@@ -184,7 +199,12 @@ def _outgoing(body: bytes) -> Outgoing:
     return Outgoing(MessageKind.ORIGINAL, body, severity=4)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a picture that nobody else may read, whole or not at all.
+
+    Raises:
+        OSError: The disk refuses; no half of it is left.
+    """
     partial = path.with_suffix(".part")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
