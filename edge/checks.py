@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from importlib import metadata
@@ -20,7 +21,9 @@ from edge.config import CameraConfig, GroundConfig, PatrolConfig
 from edge.desk.probe import probe_broker
 from edge.district import rule_book
 from edge.errors import ConfigError, LabelError, ModelError, TerrainError
+from edge.geo.calibration_file import read_table
 from edge.geo.camera import flown_intrinsics
+from edge.geo.camera_file import CameraFile
 from edge.geo.height_watch import doubts_of
 from edge.geo.mount import read_mount
 from edge.geo.plane import known_origin
@@ -113,6 +116,11 @@ def _check_calibration(camera: CameraConfig) -> Iterator[Finding]:
             read()
         except ConfigError as error:
             yield Finding(part, Grade.FAIL, str(error))
+    with suppress(ConfigError):  # told already
+        fold = read_table(camera.calibration, CameraFile).fold()
+        if fold is not None:
+            text = f"holds {fold:.0%} of the way to the corners: beyond, nothing has a place"
+            yield Finding(f"lens of {camera.id}", Grade.WARN, text)
 
 
 def _check_model(camera: CameraConfig, patrol: PatrolConfig) -> Iterator[Finding]:

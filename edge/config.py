@@ -148,15 +148,28 @@ class InferenceConfig(Table):
 
 
 class AccuracyConfig(Table):
-    """One-sigma error budget where the telemetry gives none (FIELD-NOTES section 2)."""
+    """One-sigma error budget where the telemetry gives none, and how long each error lasts."""
 
     gnss_h_m: Positive = 1.5
     height_m: Positive = 3.0
-    tilt_deg: Positive = Field(0.7, description="shared by the looks of one pass")
+    tilt_deg: Positive = Field(
+        0.7, description="the autopilot's roll and pitch; a stabilised gimbal does not feel them"
+    )
     tilt_look_deg: Positive = Field(0.3, description="differs from look to look")
     heading_deg: Positive = 2.0
     heading_look_deg: Positive = 0.3
+    gimbal_deg: NotNegative = Field(0.5, description="what a gimbal reports of its roll and pitch")
+    gimbal_yaw_deg: NotNegative = Field(0.5, description="and of its yaw, beside the heading")
     box_px: Positive = Field(3.0, description="where in the picture the thing stands")
+    gnss_lasts_s: Positive = Field(
+        120.0, description="time in which an error becomes another (correlation time)"
+    )
+    height_lasts_s: Positive = Field(200.0, description="barometer and GNSS height")
+    heading_lasts_s: Positive = Field(
+        400.0, description="compass: most of its error stays through a flight"
+    )
+    tilt_lasts_s: Positive = Field(15.0, description="the autopilot's roll and pitch")
+    gimbal_lasts_s: Positive = 60.0
     min_depression_deg: Positive = Field(15.0, le=90, description="below: low grazing")
     max_slant_m: Positive = 800.0
 
@@ -218,6 +231,14 @@ class RuleConfig(Table):
     department: str = Field("", max_length=16)
     event_code: str = Field("", max_length=8, description="else from district.event_codes")
     place: Literal["auto", "base", "centre"] = "auto"
+    max_ce90_m: Positive | None = Field(
+        None, description="a place whose 90 % circle is wider is vague; none: no place is"
+    )
+    if_vague: Literal["send", "coarse", "hold"] = Field(
+        "coarse",
+        description="a vague place is sent as it is; sent and flagged coarse; or held until other "
+        "looks make it better, and at the flight's end sent and flagged coarse",
+    )
 
 
 class AssociationConfig(Table):
@@ -226,7 +247,9 @@ class AssociationConfig(Table):
     gate_sigma: Positive = Field(3.0, description="of the error that differs between looks")
     min_gate_m: Positive = Field(2.0, description="never gate tighter than this")
     new_pass_after_s: Positive = Field(20.0, description="unseen this long: another pass")
-    bias_floor_m: NotNegative = Field(0.3, description="no fused ellipse is smaller")
+    bias_floor_m: NotNegative = Field(
+        0.3, description="one sigma; no fused ellipse is narrower, whatever the budget says"
+    )
     forget_tentative_s: Positive = 60.0
     max_incidents: int = Field(2000, ge=10)
 

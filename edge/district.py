@@ -85,7 +85,7 @@ def open_district(
     """Open the district where the first pose is, with the incidents of earlier flights."""
     patrol = settings.patrol
     plane = load_or_create_origin(patrol.state_dir, patrol.district, (pose.lat_deg, pose.lon_deg))
-    incidents = Incidents(patrol.association, new_id)
+    incidents = Incidents(patrol.association, new_id, patrol.accuracy)
     restored = snapshot.load(
         patrol.state_dir / INCIDENTS_FILE,
         incidents,

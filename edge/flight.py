@@ -26,7 +26,7 @@ from edge.health import Health
 from edge.machine import release_free_memory
 from edge.pipeline import fly
 from edge.protocol.command import Verb
-from edge.protocol.status import FlightStatus, LinkState
+from edge.protocol.status import FlightStatus, LinkState, LookWanted
 from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
@@ -196,6 +196,10 @@ class Watch:
             candidates_dropped=self.stages.candidates_dropped().total(),
             pictures_dropped=evidence.crops_dropped + evidence.files_dropped,
             video_delays=tuple(health.video_delays.values()),
+            looks_wanted=tuple(
+                LookWanted(one.incident_id, one.from_deg, one.ce90_m)
+                for one in self.stages.looks_wanted(mono_ns)
+            ),
         )
 
     def _worst(self) -> str:

@@ -14,9 +14,9 @@ from typing import Any, TextIO, TypeAlias
 import cv2
 import numpy as np
 
+from edge.accuracy import ce90_m, ellipse_from_covariance
 from edge.district import District
 from edge.errors import OutputError
-from edge.geo.accuracy import ce90_m, ellipse_from_covariance
 from edge.geo.locate import Unlocated
 from edge.records import Detection, Frame, ImageArray, NoGeotag, NoPose, Pose, Sighting
 

@@ -223,6 +223,25 @@ class Ellipse:
             raise ValueError(f"azimuth_deg must be in [0, 180), got {self.azimuth_deg}")
 
 
+class SharedSource(IntEnum):
+    """What looks err by in common; the number is its column in `Sighting.shared_errors_m`."""
+
+    GNSS_NORTH = 0
+    GNSS_EAST = 1
+    HEIGHT = 2  # of the vehicle above the ground
+    HEADING = 3
+    TILT_PITCH = 4  # of the vehicle, where the camera feels it
+    TILT_ROLL = 5
+    GIMBAL_PITCH = 6  # what the gimbal says of itself
+    GIMBAL_ROLL = 7
+    MOUNT_ROLL = 8  # boresight, about the camera's axes
+    MOUNT_PITCH = 9
+    MOUNT_YAW = 10
+    DELAY = 11  # of the picture against the pose
+    THING_HEIGHT = 12  # of the point shown above the ground
+    LEAN = 13  # where along a plume's foot its source lies
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A detection with a place on the ground and a size in metres, in the district's plane."""
@@ -236,6 +255,9 @@ class Sighting:
     ground_amsl_m: float
     look_covariance: Covariance2  # what differs between looks of one pass
     shared_covariance: Covariance2  # what all looks of one pass share: the bias
+    # The same by source: how far one sigma of each `SharedSource` puts the place, to the east and
+    # to the north.  With it two looks know what they err by in common, and which way.
+    shared_errors_m: tuple[tuple[float, ...], tuple[float, ...]]
     outline_enu_m: tuple[tuple[float, float], ...]  # the box's corners on the ground, or ()
     width_m: float  # across the line of sight
     depth_m: float  # along it
@@ -305,6 +327,7 @@ class Verdict:
     event_code: str
     grid_cell: str  # "" where the grid has none
     threshold: float
+    is_coarse: bool = False  # vaguer than its rule wants
 
 
 @dataclass(frozen=True, slots=True)

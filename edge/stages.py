@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
+from edge.accuracy import ellipse_from_covariance
 from edge.config import PatrolConfig
 from edge.district import (
     District,
@@ -22,13 +23,13 @@ from edge.district import (
 )
 from edge.errors import ConfigError
 from edge.flightlog import FlightLog, Look
-from edge.geo.accuracy import ellipse_from_covariance
 from edge.geo.camera import flown_intrinsics
 from edge.geo.delay_watch import DelayWatch
 from edge.geo.height_watch import HeightWatch
 from edge.geo.locate import Unlocated
 from edge.health import Health, video_delay
 from edge.labels import refuse_unknown_labels
+from edge.patrol.another_side import Suggestion, suggestions
 from edge.patrol.snapshot import UNKNOWN_TIME
 from edge.protocol.messages import MessageKind, Stamp, seal
 from edge.records import (
@@ -214,6 +215,13 @@ class Stages:
     def incident_counts(self) -> dict[str, int]:
         """Return what association did: incidents by state, sightings absorbed, merged, lost."""
         return {} if self._district is None else asdict(self._district.incidents.health())
+
+    def looks_wanted(self, mono_ns: MonoNs) -> list[Suggestion]:
+        """Return from where one more look would help most, of the vaguest places."""
+        district = self._district
+        if district is None:
+            return []
+        return suggestions(district.incidents, district.rules.book, mono_ns)
 
     def candidates_dropped(self) -> Counter[str]:
         """Count by reason what the detectors found and took for no box with a label."""

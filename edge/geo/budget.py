@@ -1,7 +1,9 @@
 """The error budget: what is uncertain, how much, and whether the looks of a pass share it.
 
 Every source is a column: the ground displacement by one sigma of it.  A covariance is the sum of
-the columns' outer products.
+the columns' outer products.  What looks share goes on by source, because the fusion of looks
+must know what two of them err by in common: the same tilt puts a thing north in one look and
+south in another.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.config import AccuracyConfig
-from edge.geo.mount import Mount
+from edge.geo.mount import MOUNT_FROM_CAMERA, Mount, MountKind
 from edge.geo.view import Slopes, View
-from edge.records import Covariance2, FloatArray, Frame, Pose
+from edge.records import Covariance2, FloatArray, Frame, Pose, SharedSource
 
 # `h_acc` is of the distance, both axes together (u-blox: hAcc² = variance north + variance east).
 AXIS_FROM_H_ACC = math.sqrt(0.5)
@@ -35,6 +37,10 @@ GUST_RADPS2 = math.radians(60.0)
 GIMBAL_DRIFT_RADPS = math.radians(3.0)
 
 
+# Columns of the sources that are turns, in the order of `Budget.turn_axes`.
+_TURNS = slice(SharedSource.HEADING, SharedSource.MOUNT_YAW + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """One sigma of every source for one frame, split by whether looks share it."""
@@ -42,21 +48,25 @@ class Budget:
     look_rotation_rad: FloatArray  # (3,), about north, east, down
     look_shift_m: FloatArray  # (3,), north, east, down
     look_time_s: float
-    shared_rotation_rad: FloatArray
-    shared_shift_m: FloatArray
+    turns: FloatArray  # (3, 8), shared: axes in NED, as long as one sigma in rad; see `_TURNS`
+    shared_shift_m: FloatArray  # (3,)
     shared_time_s: float
     velocity_ned_mps: FloatArray
     rates_ned_radps: FloatArray
 
-    def covariances(
+    def errors(
         self, slopes: Slopes, box_sigma_px: FloatArray, height_sigma_m: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return look and shared covariances, each (N, 2, 2), of N places.
+        """Return what one sigma of each source does to N places.
 
         Args:
             slopes: Of the N places.
             box_sigma_px: Shape (2, N, 2): right and down; of one look, and shared by all.
             height_sigma_m: Shape (N,), of the point shown above the ground.
+
+        Returns:
+            The covariances of one look, (N, 2, 2), and the shared displacements by source, east
+            and north, (N, 2, len(SharedSource)).
         """
         # One second later everything has moved and turned together: one column.
         per_second = slopes.shift @ self.velocity_ned_mps + slopes.rotation @ self.rates_ned_radps
@@ -69,17 +79,14 @@ class Budget:
             ),
             axis=2,
         )
-        shared = np.concatenate(
-            (
-                slopes.rotation * self.shared_rotation_rad,
-                slopes.shift * self.shared_shift_m,
-                slopes.pixel * box_sigma_px[1][:, None, :],
-                per_second[:, :, None] * self.shared_time_s,
-                slopes.shift[:, :, 2:] * height_sigma_m[:, None, None],
-            ),
-            axis=2,
-        )
-        return look @ look.transpose(0, 2, 1), shared @ shared.transpose(0, 2, 1)
+        shared = np.empty((len(height_sigma_m), 2, len(SharedSource)))
+        shared[:, :, : SharedSource.HEADING] = slopes.shift * self.shared_shift_m
+        shared[:, :, _TURNS] = slopes.rotation @ self.turns
+        shared[:, :, SharedSource.DELAY] = per_second * self.shared_time_s
+        # A point that stands higher is a camera that hangs lower.
+        shared[:, :, SharedSource.THING_HEIGHT] = slopes.shift[:, :, 2] * height_sigma_m[:, None]
+        shared[:, :, SharedSource.LEAN] = slopes.pixel[:, :, 0] * box_sigma_px[1][:, :1]
+        return look @ look.transpose(0, 2, 1), shared
 
 
 def budget_of(
@@ -104,16 +111,33 @@ def budget_of(
         ),
         look_shift_m=np.full(3, 0.5 * GUST_MPS2 * reach_s * reach_s),
         look_time_s=FRAME_JITTER_S,
-        shared_rotation_rad=_rotation_sigmas(
-            accuracy.tilt_deg,
-            accuracy.heading_deg,
-            math.hypot(mount.boresight_sigma_rad, rate_rad_per_s * shared_time_s),
-        ),
+        turns=_turns(view, mount, accuracy, rate_rad_per_s * shared_time_s),
         shared_shift_m=np.array([gnss_m, gnss_m, view.ground.sigma_m]),
         shared_time_s=shared_time_s,
         velocity_ned_mps=np.array(pose.velocity_ned_mps),
         rates_ned_radps=np.zeros(3) if rates is None else rates,
     )
+
+
+def _turns(view: View, mount: Mount, accuracy: AccuracyConfig, other_rad: float) -> FloatArray:
+    """Return the axes, shape (3, 8), NED, of the turns that looks share, as long as one sigma.
+
+    The autopilot errs about its own level axes, a gimbal and a boresight about the camera's.
+    """
+    has_gimbal = mount.kind is not MountKind.FIXED
+    vehicle_rad = 0.0 if mount.kind is MountKind.STABILISED_GIMBAL else _rad(accuracy.tilt_deg)
+    gimbal_rad = _rad(accuracy.gimbal_deg) if has_gimbal else 0.0
+    yaw_rad = _rad(math.hypot(accuracy.heading_deg, accuracy.gimbal_yaw_deg * has_gimbal))
+    boresight_rad = math.hypot(mount.boresight_sigma_rad, other_rad)
+    camera = view.ned_from_camera @ MOUNT_FROM_CAMERA.T  # columns: ahead, right, below
+    turns = np.zeros((3, 8))
+    turns[2, 0] = yaw_rad
+    turns[:, 1] = view.ned_from_body[:, 1] * vehicle_rad  # pitch, about the right wing
+    turns[:, 2] = view.ned_from_body[:, 0] * vehicle_rad  # roll, about the nose
+    turns[:, 3] = camera[:, 1] * gimbal_rad
+    turns[:, 4] = camera[:, 0] * gimbal_rad
+    turns[:, 5:] = camera * boresight_rad
+    return turns
 
 
 def gnss_sigma_m(pose: Pose, accuracy: AccuracyConfig) -> float:
@@ -128,6 +152,16 @@ def covariance2(matrix: FloatArray) -> Covariance2:
     """Take (var_east, cov, var_north) from a 2×2 matrix."""
     (var_east, cov), (_, var_north) = matrix.tolist()
     return var_east, cov, var_north
+
+
+def _rad(angle_deg: float) -> float:
+    return math.radians(angle_deg)
+
+
+def shared_errors(columns: FloatArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Take the east and the north of the shared displacements, shape (2, len(SharedSource))."""
+    east, north = columns.tolist()
+    return tuple(east), tuple(north)
 
 
 def _rotation_sigmas(tilt_deg: float, heading_deg: float, other_rad: float) -> FloatArray:

@@ -20,7 +20,7 @@ from edge.geo.boxes import (
     Boxes,
     boxes_of,
 )
-from edge.geo.budget import budget_of, covariance2
+from edge.geo.budget import budget_of, covariance2, shared_errors
 from edge.geo.camera import Intrinsics
 from edge.geo.extent import Extents, corner_heights_m, extents_of, limit_height, width_by_slope
 from edge.geo.footprint import footprint_of
@@ -66,6 +66,7 @@ class _Errors:
 
     look: FloatArray  # (N, 2, 2)
     shared: FloatArray  # (N, 2, 2)
+    by_source: FloatArray  # (N, 2, len(SharedSource)): what `shared` is made of
     sync_sigma_s: float
 
 
@@ -239,12 +240,13 @@ class Locator:
         """Add up the error budget for every box."""
         accuracy = self._rig.accuracy
         budget = budget_of(view, self._rig.mount, accuracy, frame, pose)
-        look, shared = budget.covariances(
+        look, by_source = budget.errors(
             cuts.slopes,
             cuts.boxes.sigma_px(accuracy.box_px, cuts.anchors.lean, cuts.anchors.ragged),
             cuts.anchors.height_sigma_m,
         )
-        return _Errors(look, shared, budget.shared_time_s)
+        shared = by_source @ by_source.transpose(0, 2, 1)
+        return _Errors(look, shared, by_source, budget.shared_time_s)
 
     def _reason(self, cuts: _Cuts, i: int) -> NoGeotag | None:
         """Say why box i has no place, or None where it has one."""
@@ -282,6 +284,7 @@ class Locator:
             ground_amsl_m=float(cuts.ground_amsl_m[i]),
             look_covariance=covariance2(errors.look[i]),
             shared_covariance=covariance2(errors.shared[i]),
+            shared_errors_m=shared_errors(errors.by_source[i]),
             outline_enu_m=outline,
             width_m=width_m,
             depth_m=depth_m,

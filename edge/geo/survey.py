@@ -16,10 +16,10 @@ import numpy as np
 import pymap3d
 from numpy.typing import NDArray
 
+from edge.accuracy import ce90_m, ellipse_from_covariance
 from edge.config import AccuracyConfig
 from edge.csv_file import Columns, Row, read_rows
 from edge.errors import TableError
-from edge.geo.accuracy import ce90_m, ellipse_from_covariance
 from edge.geo.budget import covariance2
 from edge.geo.camera import Intrinsics
 from edge.geo.ground import Ground, LevelSurface, Surface

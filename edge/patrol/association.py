@@ -47,7 +47,7 @@ def fit(
 ) -> Fit | None:
     """Compare a look with an incident; None when it cannot be of it."""
     sighting = look.sighting
-    expected = dossier.expected(sighting, mono_ns, shift)
+    expected = dossier.expected(look, mono_ns, shift)
     covariance = add(expected.covariance, look.gate_noise)
     east_m = sighting.east_m - expected.east_m
     north_m = sighting.north_m - expected.north_m
@@ -92,7 +92,7 @@ def is_stray(look: Look, dossier: Dossier, mono_ns: int, config: AssociationConf
     sighting = look.sighting
     if dossier.strays >= MAX_STRAYS or not dossier.is_same_pass(sighting.camera_id, mono_ns):
         return False
-    expected = dossier.expected(sighting, mono_ns)
+    expected = dossier.expected(look, mono_ns)
     east_m = sighting.east_m - expected.east_m
     north_m = sighting.north_m - expected.north_m
     covariance = add(expected.covariance, look.gate_noise)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from edge.config import AssociationConfig
 from edge.patrol.covariance import ZERO, add, eigenvalues, isotropic, scale
-from edge.patrol.drift import Drifts, flatness
 from edge.patrol.extent import Bounds, Extent, overlap
+from edge.patrol.fusion import Estimate
 from edge.patrol.look import Look, picture_quality
-from edge.patrol.passes import Estimate, PassFusion, Settled
+from edge.patrol.memory import Memory
+from edge.patrol.passes import Running, Settled, Whereabouts, no_narrower
 from edge.patrol.told import Told
 from edge.records import Covariance2, Incident, IncidentState, MonoNs, Sighting
 
@@ -21,6 +22,9 @@ SCORES_KEPT = 64
 SIZES_KEPT = 32
 # A look further than this many sigmas from the others counts less, in proportion (Huber).
 TRUST_SIGMA = 2.0
+# Where the middle of a thing is, nobody knows better than this share of its box, one sigma: a
+# detector takes a shadow or a soft border for a part of it, in each look alike.
+MIDDLE_SHARE = 0.03
 # An uncut outline much smaller than the thing is a part of it, and does not replace the outline.
 MIN_OUTLINE_SHARE = 0.5
 # A box with this much of its ground within an incident's is a part of that.
@@ -54,7 +58,8 @@ class Dossier:
         incident_id: bytes,
         label: str,
         config: AssociationConfig,
-        drifts: Drifts | None = None,
+        memory: Memory,
+        settled: Settled | None = None,
     ) -> None:
         self.incident_id = incident_id
         self.label = label
@@ -68,18 +73,16 @@ class Dossier:
         self.last_frame = -1  # number of the last frame that showed it
         self.strays = 0  # in a row
         self.best_quality = 0.0
-        self.settled = Settled()
+        self.place = Whereabouts(memory, settled)
         self.scores: deque[float] = deque(maxlen=SCORES_KEPT)
         self.sizes: deque[tuple[float, float]] = deque(maxlen=SIZES_KEPT)  # uncut looks
         self.cut_size = (0.0, 0.0)  # largest of the cut looks: a lower bound
         self.ground_amsl_m = 0.0
         self.converging: dict[bytes, int] = {}  # other incident → frames in a row at one place
         self.apart: set[bytes] = set()  # others seen beside it in one frame
-        self.drifts = Drifts() if drifts is None else drifts  # shared with the other incidents
         self._config = config
         self._best: Sighting | None = None
         self._extent: Extent | None = None
-        self._active: PassFusion | None = None
         # Worked out when asked for, until the next look.
         self._incident: Incident | None = None
         self._estimate: Estimate | None = None
@@ -113,31 +116,26 @@ class Dossier:
 
         Another camera has another boresight, so its looks are compared by the whole error.
         """
-        active = self._active
+        running = self.place.running
         return (
-            active is not None
-            and active.last is not None
-            and active.last.camera_id == camera_id
+            running is not None
+            and running.last.camera_id == camera_id
             and not self._is_new_pass(mono_ns)
         )
 
     def _is_new_pass(self, mono_ns: int) -> bool:
         return mono_ns - self.last_mono_ns > self._config.new_pass_after_s * 1e9
 
-    def expected(self, sighting: Sighting, mono_ns: int, shift: Shift = NO_SHIFT) -> Estimate:
+    def expected(self, look: Look, mono_ns: int, shift: Shift = NO_SHIFT) -> Estimate:
         """Return where a look would fall, with the error that differs from that look's.
 
         Within a pass the bias is common and drops out, but for what of it has moved with the line
-        of sight since the last look (`Drifts`).  Against another pass, the whole error counts, the
+        of sight since the last look (`_drift`).  Against another pass, the whole error counts, the
         less the more things tell the `shift` between the passes.  The look's own noise is not
         included.
         """
-        active = self._active
-        if (
-            active is None
-            or active.last is None
-            or not self.is_same_pass(sighting.camera_id, mono_ns)
-        ):
+        running, sighting = self.place.running, look.sighting
+        if running is None or not self.is_same_pass(sighting.camera_id, mono_ns):
             fused = self.estimate()
             whole = add(fused.covariance, sighting.shared_covariance)
             opposed = self._opposed(sighting)
@@ -146,19 +144,21 @@ class Dossier:
                 fused.north_m + shift.north_m,
                 scale(whole, (1.0 + opposed) / (1.0 + shift.votes)),
             )
-        east_m, north_m = active.recent_east_m, active.recent_north_m
-        turned, drift = self.drifts.between(active.last, sighting)
-        if turned >= SAME_VIEW_TURN:
+        east_m, north_m = running.east_m, running.north_m
+        drift = _drift(running, look)
+        if not self.is_same_view(sighting, mono_ns):
             east_m, north_m = east_m + shift.east_m, north_m + shift.north_m
             drift = scale(drift, 1.0 / (1.0 + shift.votes))
-        return Estimate(east_m, north_m, add(active.recent_covariance, drift))
+        return Estimate(east_m, north_m, add(running.covariance, drift))
 
     def is_same_view(self, sighting: Sighting, mono_ns: int) -> bool:
         """Tell whether a look is of the same pass, and from much the same side as the last."""
-        if not self.is_same_pass(sighting.camera_id, mono_ns):
+        running = self.place.running
+        if running is None or not self.is_same_pass(sighting.camera_id, mono_ns):
             return False
-        last = self._active.last if self._active is not None else None
-        return last is not None and self.drifts.between(last, sighting)[0] < SAME_VIEW_TURN
+        last = running.last
+        turn_rad = math.radians(sighting.bearing_deg - last.bearing_deg)
+        return (1.0 - math.cos(turn_rad)) * _flatness(sighting, last) < SAME_VIEW_TURN
 
     def _opposed(self, sighting: Sighting) -> float:
         """Return 0 for a look from the side that is known, up to 1 for one from across.
@@ -166,31 +166,38 @@ class Dossier:
         A height or tilt that is wrong the same way on both passes puts the thing to opposite
         sides: twice the bias apart, where independent biases would be √2 times.
         """
-        known = self._active.last if self._active is not None else self._best
+        running = self.place.running
+        known = running.last if running is not None else self._best
         if known is None:
             return 0.0
         turn_rad = math.radians(sighting.bearing_deg - known.bearing_deg)
-        return max(-math.cos(turn_rad), 0.0) * flatness(sighting, known)
+        return max(-math.cos(turn_rad), 0.0) * _flatness(sighting, known)
 
     def estimate(self) -> Estimate:
         """Return the place by all passes, bias floor included."""
         if self._estimate is None:
-            fused = self.all_settled().estimate()
-            covariance = add(fused.covariance, isotropic(self._config.bias_floor_m))
-            self._estimate = Estimate(fused.east_m, fused.north_m, covariance)
+            fused = self.place.estimate()
+            self._estimate = replace(fused, covariance=self._floored(fused.covariance))
         return self._estimate
+
+    def covariance_with(self, look: Look, mono_ns: int) -> Covariance2:
+        """Return what the covariance would be after one more look, wherever that puts it."""
+        return self._floored(self.place.estimate_with(look, mono_ns))
+
+    def _floored(self, covariance: Covariance2) -> Covariance2:
+        width_m, depth_m = self._size_wd_m
+        middle = isotropic(MIDDLE_SHARE * math.sqrt(0.5 * (width_m**2 + depth_m**2)))
+        return no_narrower(add(covariance, middle), self._config.bias_floor_m)
 
     def add(self, look: Look, mono_ns: int, frame: int, distance_sigma: float = 0.0) -> None:
         """Take in a look that was found to be of this incident."""
         sighting = look.sighting
-        if self._active is not None and self._is_new_pass(mono_ns):
-            self.close_pass()
-        if self._active is None:
-            self._active = PassFusion()
+        if self.place.running is not None and self._is_new_pass(mono_ns):
+            self.place.close_pass()
         trust = min(1.0, TRUST_SIGMA / distance_sigma) if distance_sigma > 0.0 else 1.0
-        last = self._active.last
-        drift = ZERO if last is None else self.drifts.between(last, sighting)[1]
-        self._active.add(look, trust, drift)
+        running = self.place.running
+        drift = ZERO if running is None else _drift(running, look)
+        self.place.add(look, mono_ns, trust, drift)
         self.looks += 1
         self.first_mono_ns = mono_ns if self.looks == 1 else self.first_mono_ns
         self.last_mono_ns = max(mono_ns, self.last_mono_ns)
@@ -246,19 +253,6 @@ class Dossier:
             median([depth for _, depth in self.sizes]),
         )
 
-    def close_pass(self) -> None:
-        """Fold the current pass into the settled ones; the next look begins another."""
-        if self._active is not None:
-            self.settled = self.settled.with_pass(self._active.estimate())
-            self._active = None
-            self._is_stale()
-
-    def all_settled(self) -> Settled:
-        """Return all passes as if the current one were closed."""
-        if self._active is None:
-            return self.settled
-        return self.settled.with_pass(self._active.estimate())
-
     def restore_view(self, best: Sighting, extent: Extent) -> None:
         """Take over what an earlier flight saw; the first look of this one is the better picture.
 
@@ -270,11 +264,7 @@ class Dossier:
 
     def take(self, other: Dossier) -> None:
         """Take over the looks of another record of the same thing."""
-        if self._active is not None and other._active is not None:
-            self._active.take(other._active)
-        elif other._active is not None:
-            self._active = other._active
-        self.settled = self.settled.joined(other.settled)
+        self.place.take(other.place)
         share = other.looks / (self.looks + other.looks)
         self.ground_amsl_m += share * (other.ground_amsl_m - self.ground_amsl_m)
         self.looks += other.looks
@@ -308,9 +298,9 @@ class Dossier:
         reach_m = self._config.gate_sigma * math.sqrt(eigenvalues(fused.covariance)[0])
         reach_m = max(reach_m, self._config.min_gate_m)
         easts, norths = [fused.east_m], [fused.north_m]
-        if self._active is not None:
-            easts.append(self._active.recent_east_m)
-            norths.append(self._active.recent_north_m)
+        if self.place.running is not None:
+            easts.append(self.place.running.east_m)
+            norths.append(self.place.running.north_m)
         west, south, east, north = self.extent.bounds
         return (
             min(west, min(easts) - reach_m),
@@ -362,7 +352,7 @@ class Dossier:
 
         By the running places where both are in their current pass; else by the whole error.
         """
-        mine, theirs = self._active, other._active
+        mine, theirs = self.place.running, other.place.running
         if (
             mine is None
             or theirs is None
@@ -373,7 +363,25 @@ class Dossier:
             gap = (b.east_m - a.east_m, b.north_m - a.north_m)
             return (*gap, add(a.covariance, b.covariance))
         return (
-            theirs.recent_east_m - mine.recent_east_m,
-            theirs.recent_north_m - mine.recent_north_m,
-            add(mine.recent_covariance, theirs.recent_covariance),
+            theirs.east_m - mine.east_m,
+            theirs.north_m - mine.north_m,
+            add(mine.covariance, theirs.covariance),
         )
+
+
+def _drift(running: Running, look: Look) -> Covariance2:
+    """Return how far the bias may have moved between two looks of a pass, m².
+
+    It turns with the bearing: not at all when looking the same way or straight down, all of it from
+    a quarter turn on.  And it shrinks as the same tilt and height are seen more steeply.
+    """
+    last, now = running.last, look.sighting
+    turn_rad = math.radians(now.bearing_deg - last.bearing_deg)
+    turned = (1.0 - math.cos(turn_rad)) * _flatness(now, last)
+    drift = scale(add(now.shared_covariance, last.shared_covariance), turned)
+    return add(drift, isotropic(look.bias_sigma_m - running.bias_sigma_m))
+
+
+def _flatness(a: Sighting, b: Sighting) -> float:
+    """Return 0 when looking straight down, near 1 when looking flat."""
+    return max(math.cos(math.radians(min(a.depression_deg, b.depression_deg))), 0.0)

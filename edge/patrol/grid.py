@@ -46,6 +46,10 @@ class Grid:
         hits = self._tree.query(shapely.Point(east_m, north_m), predicate="intersects")
         return min((self._ids[index] for index in hits.tolist()), default="")
 
+    def is_in_one_cell(self, rim_m: Sequence[tuple[float, float]]) -> bool:
+        """Tell whether an area, by the points of its rim, lies within a single cell."""
+        return bool(self._tree.query(shapely.Polygon(rim_m), predicate="covered_by").size)
+
 
 def _id_of(path: Path, feature: PolygonFeature, id_property: str) -> str:
     where = f"{path}: feature {feature.index}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from edge.config import AssociationConfig
+from edge.config import AccuracyConfig, AssociationConfig
 from edge.patrol.association import (
     GATED_PART_SHARE,
     Fit,
@@ -18,9 +18,9 @@ from edge.patrol.association import (
     is_stray,
 )
 from edge.patrol.dossier import NO_SHIFT, PART_SHARE, STRAY_GATES, Dossier, Shift
-from edge.patrol.drift import Drifts
 from edge.patrol.extent import Bounds, touch
 from edge.patrol.look import Look, is_usable, look_at, order_key
+from edge.patrol.memory import Memory
 from edge.patrol.merging import merge_converged
 from edge.patrol.nearby import Nearby
 from edge.patrol.shift import PassShift, offsets
@@ -58,19 +58,25 @@ class IncidentsHealth:
 class Incidents:
     """Joins sightings to incidents on the ground, and keeps what is known of each."""
 
-    def __init__(self, association: AssociationConfig, new_id: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        association: AssociationConfig,
+        new_id: Callable[[], bytes],
+        accuracy: AccuracyConfig | None = None,
+    ) -> None:
         """Begin with no incidents.
 
         Args:
             association: When two sightings are one thing.
             new_id: Makes a 16-byte id, time-ordered, never the same twice.
+            accuracy: How long the errors last that looks share.
         """
         self.association = association
+        self.memory = Memory(accuracy or AccuracyConfig())
         self._new_id = new_id
         self._dossiers: dict[bytes, Dossier] = {}
         self._nearby: dict[str, Nearby] = {}  # by label
         self._shifts: dict[str, PassShift] = {}  # by camera
-        self._drifts = Drifts()
         self._touched: dict[bytes, None] = {}  # an ordered set
         self._frame = 0
         self._forgotten_at_ns = -FORGET_EVERY_NS
@@ -114,7 +120,6 @@ class Incidents:
             mono_ns: When the frame was captured.
         """
         self._frame += 1
-        self._drifts.clear()
         whole = [sighting for sighting in sightings if not sighting.is_upper_part]
         self._absorbed += len(sightings) - len(whole)
         usable = sorted(filter(is_usable, whole), key=order_key)
@@ -220,7 +225,7 @@ class Incidents:
     def _begin(self, label: str, look: Look, mono_ns: int) -> Dossier:
         if len(self._dossiers) >= self.association.max_incidents:
             self._evict(mono_ns)
-        dossier = Dossier(self._new_id(), label, self.association, self._drifts)
+        dossier = Dossier(self._new_id(), label, self.association, self.memory)
         dossier.add(look, mono_ns, self._frame)
         self._dossiers[dossier.incident_id] = dossier
         self._place(dossier)  # at once: the next new thing of this frame may oust this one
@@ -235,7 +240,6 @@ class Incidents:
     def adopt(self, dossiers: Iterable[Dossier]) -> None:
         """Take in dossiers of an earlier flight; nothing is due about them until seen again."""
         for dossier in dossiers:
-            dossier.drifts = self._drifts
             self._dossiers[dossier.incident_id] = dossier
             self._place(dossier)
             self._touched.pop(dossier.incident_id)

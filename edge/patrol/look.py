@@ -33,20 +33,21 @@ class Look:
     gate_noise: Covariance2  # the same for gating, where a cut box must not match all around it
     extent: Extent = field(compare=False)
     whole_sigma_m: float  # the largest axis of noise and bias together
+    bias_sigma_m: float  # the largest axis of the bias alone
 
 
 def look_at(sighting: Sighting) -> Look:
     """Prepare a sighting."""
-    shares = (CUT_SHIFT, CUT_GATE_SHIFT) if sighting.is_cut else (BOX_JITTER, BOX_JITTER)
-    noise, gate_noise = (
-        add(
-            sighting.look_covariance,
-            isotropic(math.hypot(share * sighting.size_m, MIN_SIGMA_M)),
-        )
-        for share in shares
-    )
+    noise = _noise(sighting, CUT_SHIFT if sighting.is_cut else BOX_JITTER)
+    gate_noise = _noise(sighting, CUT_GATE_SHIFT) if sighting.is_cut else noise
     whole_m = math.sqrt(eigenvalues(add(gate_noise, sighting.shared_covariance))[0])
-    return Look(sighting, noise, gate_noise, extent_of(sighting), whole_m)
+    bias_m = math.sqrt(eigenvalues(sighting.shared_covariance)[0])
+    return Look(sighting, noise, gate_noise, extent_of(sighting), whole_m, bias_m)
+
+
+def _noise(sighting: Sighting, share: float) -> Covariance2:
+    jitter_m = math.hypot(share * sighting.size_m, MIN_SIGMA_M)
+    return add(sighting.look_covariance, isotropic(jitter_m))
 
 
 def is_usable(sighting: Sighting) -> bool:

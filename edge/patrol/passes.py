@@ -1,16 +1,7 @@
-"""What the looks of one pass say together, and how passes add up.
+"""Where a thing is by all that was seen of it: the fused place, and the running one of this pass.
 
-A look's place is truth + bias + noise.  The noise (`look_covariance`) is drawn anew for each look
-and averages out.  The bias (`shared_covariance`: heading, boresight, height, GNSS) is one draw for
-the whole pass, so a hundred looks from one side know the place no better than the bias allows.
-What shrinks it is another direction of view: errors of heading, height and tilt move the place
-along or across the line of sight, and turn with it, whereas a GNSS error stays where it is.
-
-How much of the bias turns is not told.  We take the share that stays as large as the matrix
-allows (its smaller eigenvalue, all round); only the excess above it turns, and averages over the
-bearings as their mean resultant length does: 1 from one side, 2/π over a half circle, 0 over an
-orbit.  So the result errs towards a larger ellipse.  Biases of different passes count as
-independent.
+The fused place forgets nothing (`fusion.py`).  What the next look is compared with is the running
+place: within a pass the bias is common, so a thing is found again by where this pass puts it.
 """
 
 from __future__ import annotations
@@ -19,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 from edge.patrol.covariance import (
-    ZERO,
     add,
     eigenvalues,
     inverse,
@@ -27,9 +17,10 @@ from edge.patrol.covariance import (
     quadratic,
     scale,
     times,
-    to_view,
 )
+from edge.patrol.fusion import Estimate, Fused, fused_from
 from edge.patrol.look import Look
+from edge.patrol.memory import Memory
 from edge.records import Covariance2, Sighting
 
 # The newest look's share in the running place that the next look is compared with settles here
@@ -40,156 +31,159 @@ RECENT_SHARE = 0.25
 FORGETTING = RECENT_SHARE**2 / (1.0 - RECENT_SHARE)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A place and its error, in the district's plane."""
+@dataclass(slots=True)
+class Running:
+    """Where this pass puts a thing just now."""
 
+    last: Sighting
+    bias_sigma_m: float  # of the last look, its largest axis
     east_m: float
     north_m: float
     covariance: Covariance2
 
-
-class PassFusion:
-    """The looks of one pass over one thing."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self.last: Sighting | None = None
-        self.recent_east_m = 0.0
-        self.recent_north_m = 0.0
-        self.recent_covariance: Covariance2 = ZERO
-        self._information: Covariance2 = ZERO
-        self._moment = (0.0, 0.0)  # information × place, summed
-        self._weight = 0.0
-        self._turned = (0.0, 0.0)  # weight × (sin, cos) of the bearing, summed
-        self._staying = 0.0  # weight × variance of the bias that does not turn, summed
-        self._turning: Covariance2 = ZERO  # weight × the excess, (along, across), summed
-
-    def add(self, look: Look, trust: float, drift: Covariance2 = ZERO) -> None:
-        """Take in one look.
-
-        Args:
-            look: The look with its noise, which must be positive definite.
-            trust: 0 to 1, below 1 for a look that lies far from the others.
-            drift: How far the bias may have moved since the last look, m².
-        """
+    def follow(self, look: Look, drift: Covariance2) -> None:
+        """Move towards a look: the further, the more its bias may have moved."""
         sighting = look.sighting
-        information = scale(inverse(look.noise), trust)
-        moment = times(information, sighting.east_m, sighting.north_m)
-        self._information = add(self._information, information)
-        self._moment = (self._moment[0] + moment[0], self._moment[1] + moment[1])
-        self._add_bias(sighting, trust / (look.noise[0] + look.noise[2]))
-        self.looks += 1
-        self._follow(look, drift)
-        self.last = sighting
-
-    def _follow(self, look: Look, drift: Covariance2) -> None:
-        """Move the running place towards a look: the further, the more its bias may have moved."""
-        sighting = look.sighting
-        if self.looks == 1:
-            self.recent_east_m, self.recent_north_m = sighting.east_m, sighting.north_m
-            self.recent_covariance = look.gate_noise
-            return
-        predicted = add(self.recent_covariance, add(drift, scale(look.gate_noise, FORGETTING)))
+        predicted = add(self.covariance, add(drift, scale(look.gate_noise, FORGETTING)))
         known, new = inverse(predicted), inverse(look.gate_noise)
         covariance = inverse(add(known, new))
-        east_m, north_m = times(
-            new, sighting.east_m - self.recent_east_m, sighting.north_m - self.recent_north_m
-        )
+        east_m, north_m = times(new, sighting.east_m - self.east_m, sighting.north_m - self.north_m)
         east_m, north_m = times(covariance, east_m, north_m)
-        self.recent_east_m += east_m
-        self.recent_north_m += north_m
-        self.recent_covariance = covariance
-
-    def _add_bias(self, sighting: Sighting, weight: float) -> None:
-        bearing_rad = math.radians(sighting.bearing_deg)
-        shared = sighting.shared_covariance
-        staying = eigenvalues(shared)[1]
-        excess = (shared[0] - staying, shared[1], shared[2] - staying)
-        self._turning = add(self._turning, scale(to_view(excess, bearing_rad), weight))
-        self._staying += weight * staying
-        self._turned = (
-            self._turned[0] + weight * math.sin(bearing_rad),
-            self._turned[1] + weight * math.cos(bearing_rad),
-        )
-        self._weight += weight
-
-    @property
-    def shared_covariance(self) -> Covariance2:
-        """The bias that is left after averaging over the bearings, m²."""
-        east, north = self._turned
-        resultant2 = min((east * east + north * north) / (self._weight * self._weight), 1.0)
-        turning = to_view(scale(self._turning, resultant2 / self._weight), math.atan2(east, north))
-        return add(isotropic(math.sqrt(self._staying / self._weight)), turning)
-
-    def estimate(self) -> Estimate:
-        """Return the weighted mean of the looks, with noise and bias."""
-        noise = inverse(self._information)
-        east, north = times(noise, *self._moment)
-        return Estimate(east, north, add(noise, self.shared_covariance))
-
-    @property
-    def _captured_mono_ns(self) -> int:
-        return self.last.captured_mono_ns if self.last is not None else 0
-
-    def take(self, other: PassFusion) -> None:
-        """Add the looks of another record of the same pass over the same thing."""
-        newest = other if other._captured_mono_ns > self._captured_mono_ns else self
-        self.last = newest.last
-        self.recent_east_m, self.recent_north_m = newest.recent_east_m, newest.recent_north_m
-        self.recent_covariance = newest.recent_covariance
-        self._information = add(self._information, other._information)
-        self._moment = (self._moment[0] + other._moment[0], self._moment[1] + other._moment[1])
-        self._weight += other._weight
-        self._turned = (self._turned[0] + other._turned[0], self._turned[1] + other._turned[1])
-        self._staying += other._staying
-        self._turning = add(self._turning, other._turning)
-        self.looks += other.looks
+        self.east_m += east_m
+        self.north_m += north_m
+        self.covariance = covariance
+        self.last, self.bias_sigma_m = sighting, look.bias_sigma_m
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Finished passes, folded together: information adds, so memory does not grow with passes."""
+    """What finished passes say, as it is kept on disk."""
 
-    passes: int = 0
-    information: Covariance2 = ZERO
-    moment_east: float = 0.0
-    moment_north: float = 0.0
-    square: float = 0.0  # Σ x' I x, from which the disagreement of the passes follows
+    fused: Fused
+    passes: int  # those that `fused` is made of
+    disagreement: float  # chi-square of each pass against those before it, summed
 
-    def with_pass(self, estimate: Estimate) -> Settled:
-        """Fold in one more pass."""
-        information = inverse(estimate.covariance)
-        east, north = times(information, estimate.east_m, estimate.north_m)
+
+class Whereabouts:
+    """The place of one thing: constant memory however often it is seen."""
+
+    def __init__(self, memory: Memory, settled: Settled | None = None) -> None:
+        self.running: Running | None = None
+        self.earlier: Estimate | None = None  # by the passes before this one
+        self._memory = memory
+        self._fused: Fused | None = None
+        self._passes = 0  # finished ones
+        self._disagreement = 0.0
+        if settled is not None:
+            self._fused, self._passes = settled.fused, settled.passes
+            self._disagreement = settled.disagreement
+            self.earlier = settled.fused.estimate
+
+    @property
+    def fused(self) -> Fused:
+        """The place, with what it errs by in common with the next look."""
+        if self._fused is None:
+            raise ValueError("what was never looked at has no place")
+        return self._fused
+
+    def add(self, look: Look, mono_ns: int, trust: float, drift: Covariance2) -> None:
+        """Take in a look.
+
+        Args:
+            look: The look with its noise, which must be positive definite.
+            mono_ns: When it was taken.
+            trust: 0 to 1, below 1 for a look that lies far from the others.
+            drift: How far the bias may have moved since the last look of this pass, m².
+        """
+        if self._fused is None:
+            self._fused = fused_from(look, trust, mono_ns)
+        else:
+            self._fused = self._fused.with_look(look, trust, mono_ns, self._memory)
+        if self.running is None:
+            one = look.sighting
+            self.running = Running(one, look.bias_sigma_m, one.east_m, one.north_m, look.gate_noise)
+        else:
+            self.running.follow(look, drift)
+
+    def close_pass(self) -> None:
+        """End the current pass; the next look begins another."""
+        if self.running is not None:
+            settled = self.settled()
+            self._passes, self._disagreement = settled.passes, settled.disagreement
+            self.earlier, self.running = self.fused.estimate, None
+
+    def settled(self) -> Settled:
+        """Return what all passes say, as if the current one were closed."""
         return Settled(
-            self.passes + 1,
-            add(self.information, information),
-            self.moment_east + east,
-            self.moment_north + north,
-            self.square + quadratic(information, estimate.east_m, estimate.north_m),
+            self.fused,
+            self._passes + (self.running is not None),
+            self._disagreement + self._chi2(),
         )
 
-    def joined(self, other: Settled) -> Settled:
-        """Fold in the passes of another record of the same thing."""
-        return Settled(
-            self.passes + other.passes,
-            add(self.information, other.information),
-            self.moment_east + other.moment_east,
-            self.moment_north + other.moment_north,
-            self.square + other.square,
-        )
+    def _chi2(self) -> float:
+        """Return how far this pass lies from the earlier ones, in sigmas squared."""
+        running, earlier = self.running, self.earlier
+        if running is None or earlier is None:
+            return 0.0
+        whole = add(earlier.covariance, add(running.covariance, running.last.shared_covariance))
+        gap = (running.east_m - earlier.east_m, running.north_m - earlier.north_m)
+        return quadratic(inverse(whole), *gap)
 
     def estimate(self) -> Estimate:
-        """Return the weighted mean of the passes; needs at least one.
+        """Return the place by all looks; needs at least one.
 
         Passes that disagree by more than their errors allow (two standard deviations of
         chi-square) widen the result in proportion.
         """
-        covariance = inverse(self.information)
-        east, north = times(covariance, self.moment_east, self.moment_north)
-        freedom = 2 * (self.passes - 1)
-        if freedom:
-            chi2 = self.square - quadratic(self.information, east, north)
-            allowed = freedom + 2.0 * math.sqrt(2.0 * freedom)
-            covariance = scale(covariance, max(1.0, chi2 / allowed))
-        return Estimate(east, north, covariance)
+        fused = self.fused.estimate
+        excess = self._excess()
+        if excess <= 1.0:
+            return fused
+        return Estimate(fused.east_m, fused.north_m, scale(fused.covariance, excess))
+
+    def estimate_with(self, look: Look, mono_ns: int) -> Covariance2:
+        """Return the covariance after one more look that disagrees with nothing."""
+        fused = self.fused.with_look(look, 1.0, mono_ns, self._memory)
+        return scale(fused.covariance, max(1.0, self._excess()))
+
+    def _excess(self) -> float:
+        """Return by how much the passes disagree more than their errors allow; 1 is the most."""
+        freedom = 2 * (self._passes + (self.running is not None) - 1)
+        if freedom < 2:
+            return 0.0
+        allowed = freedom + 2.0 * math.sqrt(2.0 * freedom)
+        return (self._disagreement + self._chi2()) / allowed
+
+    def move_back(self, by_ns: int) -> None:
+        """Learn that the finished passes were longer ago; right only before the first new look."""
+        fused = self.fused
+        self._fused = Fused(
+            fused.east_m, fused.north_m, fused.covariance, fused.shared_m, fused.mono_ns - by_ns
+        )
+
+    def take(self, other: Whereabouts) -> None:
+        """Take over the looks of another record of the same thing."""
+        self._fused = self.fused.joined(other.fused, self._memory)
+        self.earlier = self.earlier or other.earlier
+        self._passes += other._passes
+        self._disagreement += other._disagreement
+        mine, its = self.running, other.running
+        if mine is None or (
+            its is not None and its.last.captured_mono_ns > mine.last.captured_mono_ns
+        ):
+            self.running = its
+
+
+def no_narrower(covariance: Covariance2, sigma_m: float) -> Covariance2:
+    """Widen a covariance, where it is narrower than a circle of one sigma, to that."""
+    floor = sigma_m * sigma_m
+    over_e, over_n = covariance[0] - floor, covariance[2] - floor
+    if over_e >= 0.0 and over_n >= 0.0 and over_e * over_n >= covariance[1] * covariance[1]:
+        return covariance  # mostly
+    larger, smaller = eigenvalues(covariance)
+    if larger <= floor:
+        return isotropic(sigma_m)
+    # Raise the smaller eigenvalue alone: v v' of its axis is (larger·I − covariance) / gap.
+    share = (floor - smaller) / (larger - smaller)
+    rest = add((larger, 0.0, larger), scale(covariance, -1.0))
+    return add(covariance, scale(rest, share))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from edge.accuracy import ce90_m, ellipse_from_covariance
 from edge.config import RuleConfig
 from edge.errors import ConfigError
 from edge.patrol.dossier import Dossier
@@ -75,11 +76,12 @@ class Rules:
     """Decides which incidents the centre hears of, once each, and again when it matters."""
 
     def __init__(self, book: RuleBook) -> None:
-        self._book = book
+        self.book = book
         self._min_scores = _min_scores(book.rules)
         self._waiting: dict[bytes, int] = {}  # incident → when to look at it again, mono_ns
         self._look_at_all = True  # rules that are new, or incidents that are
         self._swept_at_ns = -SWEEP_EVERY_NS
+        self._is_last_call = False  # the flight ends: what is held is told now or never
         # What a verdict of the last `due` replaced, by incident and revision.
         self._before: dict[tuple[bytes, int], tuple[IncidentState, int, Told | None]] = {}
 
@@ -89,7 +91,7 @@ class Rules:
         The book was checked when it was made, so this cannot fail half-way.  Incidents keep
         their rule as long as it exists; one whose rule is gone takes the first that it matches.
         """
-        self._book = book
+        self.book = book
         self._min_scores = _min_scores(book.rules)
         self._look_at_all = True
 
@@ -124,7 +126,7 @@ class Rules:
         return verdicts
 
     def finish(self, incidents: Incidents, mono_ns: int) -> list[Verdict]:
-        """Return what is still due, then an `end` for every incident that is being followed.
+        """Return what is still due or held, then an `end` for every incident that is followed.
 
         It says that this flight follows them no more, not that they are gone: a missing
         detection never closes a case.
@@ -132,6 +134,7 @@ class Rules:
         # There is no later: what the mailbox refused a moment ago is tried once more.
         self._waiting = dict.fromkeys(self._waiting, mono_ns)
         self._swept_at_ns = mono_ns - SWEEP_EVERY_NS
+        self._look_at_all = self._is_last_call = True
         verdicts = self.due(incidents, mono_ns)
         return verdicts + [
             self._tell(dossier, self._last_words(dossier, dossier.told), incidents, mono_ns)
@@ -171,7 +174,7 @@ class Rules:
         for dossier in incidents.dossiers():
             if dossier.state is not IncidentState.REPORTED or dossier.told is None:
                 continue
-            rule = self._book.named(dossier.told.rule)
+            rule = self.book.named(dossier.told.rule)
             if rule is None or rule.end_after_s is None:
                 continue
             if mono_ns - dossier.last_mono_ns > rule.end_after_s * 1e9:
@@ -184,7 +187,7 @@ class Rules:
         if dossier.told is None:
             return self._first_alert(dossier, incidents, mono_ns)
         told = dossier.told
-        rule = self._book.named(told.rule) or self._book.first_match(dossier.incident)
+        rule = self.book.named(told.rule) or self.book.first_match(dossier.incident)
         if rule is None or not self._is_due(dossier, rule, told, mono_ns):
             return []
         verdict = self._verdict(AlertKind.UPDATE, dossier, rule)
@@ -197,10 +200,13 @@ class Rules:
     def _first_alert(self, dossier: Dossier, incidents: Incidents, mono_ns: int) -> list[Verdict]:
         if dossier.incident_id in self._waiting:  # the mailbox refused it a moment ago
             return []
-        rule = self._book.first_match(dossier.incident)
+        rule = self.book.first_match(dossier.incident)
         if rule is None:
             return []
         incidents.decide(dossier.incident_id, IncidentState.CONFIRMED, None)
+        is_held = rule.if_vague == "hold" and is_vague(rule, dossier.incident)
+        if is_held and not self._is_last_call:
+            return []  # confirmed, so it is not forgotten; the next look asks again
         log.info("incident_new incident=%s rule=%s", dossier.incident_id.hex(), rule.name)
         verdict = self._verdict(AlertKind.NEW, dossier, rule)
         return [self._tell(dossier, verdict, incidents, mono_ns)]
@@ -229,16 +235,17 @@ class Rules:
             rule=rule.name,
             severity=rule.severity,
             department=rule.department,
-            event_code=rule.event_code or self._book.codes.get(incident.label, ""),
-            grid_cell=self._book.grid.cell_at(incident.east_m, incident.north_m),
+            event_code=rule.event_code or self.book.codes.get(incident.label, ""),
+            grid_cell=self.book.grid.cell_at(incident.east_m, incident.north_m),
             threshold=rule.threshold,
+            is_coarse=rule.if_vague != "send" and is_vague(rule, incident),
         )
 
-    @staticmethod
-    def _last_words(dossier: Dossier, told: Told | None) -> Verdict:
+    def _last_words(self, dossier: Dossier, told: Told | None) -> Verdict:
         """Return an `end`, in the words of the last alert: its rule may be gone by now."""
         if told is None:
             raise ValueError("an incident that was never told of cannot end")
+        rule = self.book.named(told.rule)
         return Verdict(
             kind=AlertKind.END,
             incident=dossier.incident,
@@ -249,6 +256,9 @@ class Rules:
             event_code=told.event_code,
             grid_cell=told.grid_cell,
             threshold=told.threshold,
+            is_coarse=rule is not None
+            and rule.if_vague != "send"
+            and is_vague(rule, dossier.incident),
         )
 
     def _tell(
@@ -262,6 +272,13 @@ class Rules:
         state = IncidentState.GONE if is_end else IncidentState.REPORTED
         incidents.decide(key, state, told_by(verdict, mono_ns, dossier.best_quality))
         return replace(verdict, incident=dossier.incident)
+
+
+def is_vague(rule: RuleConfig, incident: Incident) -> bool:
+    """Tell whether an incident's place is known less well than its rule wants."""
+    if rule.max_ce90_m is None:
+        return False
+    return ce90_m(ellipse_from_covariance(incident.covariance)) > rule.max_ce90_m
 
 
 def _min_scores(rules: Sequence[RuleConfig]) -> dict[str, float]:

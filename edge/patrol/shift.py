@@ -42,7 +42,7 @@ def offsets(
     sighting = look.sighting
     possible: list[Offset] = []
     for dossier in near:
-        expected = dossier.expected(sighting, mono_ns)
+        expected = dossier.expected(look, mono_ns)
         east_m = sighting.east_m - expected.east_m
         north_m = sighting.north_m - expected.north_m
         cost = gated(east_m, north_m, add(expected.covariance, look.gate_noise), config)
@@ -51,9 +51,9 @@ def offsets(
         if not dossier.is_same_view(sighting, mono_ns):
             possible.append(Offset(east_m, north_m, cost))
             continue
-        if not dossier.settled.passes:
+        earlier = dossier.place.earlier
+        if earlier is None:
             return []  # known by this pass only
-        earlier = dossier.settled.estimate()
         return [Offset(sighting.east_m - earlier.east_m, sighting.north_m - earlier.north_m, 0.0)]
     return possible
 

@@ -17,18 +17,25 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from edge.config import AssociationConfig
 from edge.errors import SkywhistleError
 from edge.patrol.dossier import Dossier
 from edge.patrol.extent import Extent, Point
 from edge.patrol.incidents import Incidents
 from edge.patrol.passes import Settled
 from edge.patrol.told import Told
-from edge.records import Incident, IncidentState, MonoNs, Sighting, TimeQuality, UtcTime
+from edge.records import (
+    Incident,
+    IncidentState,
+    MonoNs,
+    SharedSource,
+    Sighting,
+    TimeQuality,
+    UtcTime,
+)
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2  # 2: places know what they err by in common with the next look
 MAX_FILE_BYTES = 256 * 1024 * 1024
 UNKNOWN_TIME = UtcTime(None, TimeQuality.NONE)
 
@@ -57,7 +64,7 @@ class SavedDossier:
     told_age_ns: int
     best_age_ns: int
     best: Sighting
-    settled: Settled
+    settled: Settled  # whose instant is an age, too
     scores: tuple[float, ...]
     sizes: tuple[tuple[float, float], ...]
     cut_size: tuple[float, float]
@@ -88,6 +95,7 @@ class _Earlier:
         dossier.first_mono_ns -= by_ns
         if dossier.looks == self.looks:
             dossier.last_mono_ns -= by_ns
+            dossier.place.move_back(by_ns)
         if dossier.best is self.best:
             captured_mono_ns = MonoNs(self.best.captured_mono_ns - by_ns)
             self.best = replace(self.best, captured_mono_ns=captured_mono_ns)
@@ -214,7 +222,7 @@ def load(
     if saved.plane != plane:
         return _moved_aside(path, NotRestored.OTHER_PLANE, f"{saved.plane!r}, now {plane!r}")
     try:
-        dossiers = [_restored(one, mono_ns, incidents.association) for one in saved.dossiers]
+        dossiers = [_restored(one, mono_ns, incidents) for one in saved.dossiers]
     except (ValueError, ZeroDivisionError) as error:
         return _moved_aside(path, NotRestored.DAMAGED, str(error))
     incidents.adopt(dossiers)
@@ -225,7 +233,8 @@ def load(
 
 
 def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:
-    told = dossier.told
+    told, settled = dossier.told, dossier.place.settled()
+    fused = replace(settled.fused, mono_ns=mono_ns - settled.fused.mono_ns)
     return SavedDossier(
         incident_id=dossier.incident_id.hex(),
         label=dossier.label,
@@ -238,7 +247,7 @@ def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:
         told_age_ns=mono_ns - told.mono_ns if told is not None else 0,
         best_age_ns=mono_ns - dossier.best.captured_mono_ns,
         best=replace(dossier.best, captured_mono_ns=MonoNs(0)),
-        settled=dossier.all_settled(),
+        settled=replace(settled, fused=fused),
         scores=tuple(dossier.scores),
         sizes=tuple(dossier.sizes),
         cut_size=dossier.cut_size,
@@ -247,15 +256,23 @@ def _saved(dossier: Dossier, mono_ns: int) -> SavedDossier:
     )
 
 
-def _restored(saved: SavedDossier, mono_ns: int, association: AssociationConfig) -> Dossier:
+def _restored(saved: SavedDossier, mono_ns: int, incidents: Incidents) -> Dossier:
     incident_id = bytes.fromhex(saved.incident_id)
-    if len(incident_id) != 16 or saved.looks < 1 or not saved.scores or not saved.settled.passes:
+    is_whole = len(incident_id) == 16 and saved.looks >= 1 and saved.scores
+    if not is_whole or not _is_whole(saved.settled):
         raise ValueError(f"incident {saved.incident_id} is not whole")
-    dossier = Dossier(incident_id, saved.label, association)
+    settled = saved.settled
+    fused = replace(settled.fused, mono_ns=mono_ns - settled.fused.mono_ns)
+    dossier = Dossier(
+        incident_id,
+        saved.label,
+        incidents.association,
+        incidents.memory,
+        replace(settled, fused=fused),
+    )
     dossier.looks = saved.looks
     dossier.first_mono_ns = mono_ns - saved.first_age_ns
     dossier.last_mono_ns = mono_ns - saved.last_age_ns
-    dossier.settled = saved.settled
     dossier.scores.extend(saved.scores)
     dossier.sizes.extend(saved.sizes)
     dossier.cut_size = saved.cut_size
@@ -272,6 +289,11 @@ def _restored(saved: SavedDossier, mono_ns: int, association: AssociationConfig)
         dossier.least_revision = saved.revision + 2
     dossier.bounds()  # fails here, not in flight, where the numbers make no place
     return dossier
+
+
+def _is_whole(settled: Settled) -> bool:
+    n_sources = len(SharedSource)
+    return settled.passes >= 1 and all(len(row) == n_sources for row in settled.fused.shared_m)
 
 
 def _moved_aside(path: Path, reason: NotRestored, why: str) -> NotRestored:

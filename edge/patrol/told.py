@@ -50,6 +50,7 @@ class Told:
     score: float
     looks: int
     picture_quality: float
+    is_coarse: bool = False
 
 
 def told_by(verdict: Verdict, mono_ns: int, picture_quality: float) -> Told:
@@ -73,6 +74,7 @@ def told_by(verdict: Verdict, mono_ns: int, picture_quality: float) -> Told:
         score=incident.median_score,
         looks=incident.looks,
         picture_quality=picture_quality,
+        is_coarse=verdict.is_coarse,
     )
 
 
@@ -85,7 +87,8 @@ def change_since(told: Told, now: Told) -> Change | None:
     moved_m = math.hypot(now.east_m - told.east_m, now.north_m - told.north_m)
     if moved_m > max(MOVED_M, MOVED_SHARE * told.ellipse_a_m):
         return Change.MOVED
-    if now.ellipse_radius_m < SHRUNK_SHARE * told.ellipse_radius_m:
+    is_fine_now = told.is_coarse and not now.is_coarse
+    if is_fine_now or now.ellipse_radius_m < SHRUNK_SHARE * told.ellipse_radius_m:
         return Change.SHARPER
     if abs(now.size_m - told.size_m) > max(RESIZED_M, RESIZED_SHARE * told.size_m):
         return Change.RESIZED

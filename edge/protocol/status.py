@@ -24,6 +24,7 @@ from edge.protocol.vouch import Voucher
 
 MAX_TEXT_BYTES: Final = 32
 _MILLI: Final = 1000
+_DECI: Final = 10
 
 
 class StatusState(IntEnum):
@@ -54,6 +55,15 @@ class VideoDelay:
 
 
 @dataclass(frozen=True, slots=True)
+class LookWanted:
+    """A place that is known too vaguely, and from where one more look would help most."""
+
+    incident_id: bytes
+    from_deg: float  # where to look from: seen from the thing, from true north
+    ce90_m: float  # expected after that look
+
+
+@dataclass(frozen=True, slots=True)
 class FlightStatus:
     """What `flight` writes into the mailbox; `uplink` adds its own and sends it."""
 
@@ -72,6 +82,7 @@ class FlightStatus:
     pictures_dropped: int = 0  # crops and evidence files that had to make way
     other_models: tuple[bytes, ...] = ()  # hashes, of cameras that fly another than `model_hash`
     video_delays: tuple[VideoDelay, ...] = ()  # of each camera
+    looks_wanted: tuple[LookWanted, ...] = ()  # the vaguest first; nothing is flown by it
 
     def __post_init__(self) -> None:
         for name in ("frame_rate_hz", "inference_rate_hz"):
@@ -128,6 +139,8 @@ _OTHER_MODELS: Final = 14
 _OTHER_MODELS_MAX: Final = 15  # cameras beyond are not told: a status stays small
 _VIDEO_DELAYS: Final = 15  # key; [id, ms or null, sigma ms or null, reason, is it off] a camera
 _MOST_DELAY_MS: Final = 60_000
+_LOOKS_WANTED: Final = 16  # [[incident id, whole degrees, decimetres], ...]
+LOOKS_WANTED_MAX: Final = 3
 
 
 def encode_status(status: Status, vouch: Callable[[bytes], Voucher] | None = None) -> bytes:
@@ -203,6 +216,8 @@ def _flight_fields(flight: FlightStatus) -> dict[int, object]:
     if flight.video_delays:
         told = flight.video_delays[:_OTHER_MODELS_MAX]
         fields[_VIDEO_DELAYS] = [_delay_fields(delay) for delay in told]
+    if flight.looks_wanted:
+        fields[_LOOKS_WANTED] = [_wanted_fields(w) for w in flight.looks_wanted[:LOOKS_WANTED_MAX]]
     if flight.temperature_c is not None:
         fields[_TEMPERATURE] = round(flight.temperature_c)
     if flight.note:
@@ -225,7 +240,32 @@ def _flight(value: Any) -> FlightStatus:
         note=as_text(fields.get(_NOTE, ""), "note", 3 * MAX_TEXT_BYTES),
         other_models=_other_models(fields.get(_OTHER_MODELS, [])),
         video_delays=_video_delays(fields.get(_VIDEO_DELAYS, [])),
+        looks_wanted=_looks_wanted(fields.get(_LOOKS_WANTED, [])),
         **_read_counts(fields, _FLIGHT_COUNTS),
+    )
+
+
+def _wanted_fields(wanted: LookWanted) -> list[object]:
+    return [
+        as_bytes(wanted.incident_id, "incident id", (16,)),
+        round(wanted.from_deg) % 360,
+        min(max(0, round(wanted.ce90_m * _DECI)), U32_MAX),
+    ]
+
+
+def _looks_wanted(value: Any) -> tuple[LookWanted, ...]:
+    if not isinstance(value, list) or len(value) > LOOKS_WANTED_MAX:
+        raise ProtocolError(f"looks wanted must be at most {LOOKS_WANTED_MAX}")
+    return tuple(map(_look_wanted, value))
+
+
+def _look_wanted(value: Any) -> LookWanted:
+    if not isinstance(value, list) or len(value) != 3:
+        raise ProtocolError("a look wanted must be [incident id, degrees, decimetres]")
+    return LookWanted(
+        as_bytes(value[0], "incident id", (16,)),
+        float(as_int(value[1], "bearing", 0, 359)),
+        as_int(value[2], "ce90", 0, U32_MAX) / _DECI,
     )
 
 

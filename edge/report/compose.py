@@ -29,7 +29,8 @@ class AlertContext:
 def compose_alert(verdict: Verdict, context: AlertContext) -> Alert:
     """Compose the alert of a verdict; texts too long for the wire are cut, and logged.
 
-    The flags `low_grazing` and `cut` of the best look are set besides those of the context.
+    The verdict's flag `coarse`, and `low_grazing` and `cut` of the best look, are set besides those
+    of the context.
     """
     incident, best = verdict.incident, verdict.incident.best
     alert = Alert(
@@ -59,6 +60,7 @@ def compose_alert(verdict: Verdict, context: AlertContext) -> Alert:
         sync_error_ms=round(best.sync_sigma_s * 1000),
         flags=replace(
             context.flags,
+            coarse=context.flags.coarse or verdict.is_coarse,
             low_grazing=context.flags.low_grazing or best.is_low_grazing,
             cut=context.flags.cut or best.is_cut,
         ),

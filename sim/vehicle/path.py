@@ -104,7 +104,7 @@ class Path:
 
     def at(self, table: FloatArray, time_s: float) -> FloatArray:
         """Interpolate one of the tables; before the start and after the end it holds."""
-        place = np.clip(time_s / STEP_S, 0, len(self.times_s) - 1)
+        place = min(max(time_s / STEP_S, 0.0), float(len(self.times_s) - 1))
         low = min(int(place), len(self.times_s) - 2)
         share = place - low
         return np.asarray(table[low] * (1 - share) + table[low + 1] * share)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.accuracy import ce90_m, ellipse_from_covariance
 from edge.config import AccuracyConfig
-from edge.geo.accuracy import ce90_m, ellipse_from_covariance
 from edge.geo.locate import Locator
 from edge.geo.mount import MountKind
 from edge.geo.plane import LocalPlane
@@ -23,6 +23,7 @@ from edge.records import (
     FloatArray,
     Frame,
     MonoNs,
+    SharedSource,
     Sighting,
 )
 from tests.unit.geo.geo_rig import frame, gimbal, mount, pinhole, pose
@@ -106,13 +107,12 @@ def _predicted(height_m: float, depression_deg: float) -> Covariance2:
     """The whole covariance that the locator gives the picture's centre, looking north."""
     locator = Locator(
         pinhole(),
-        mount(MountKind.STABILISED_GIMBAL),
+        mount(MountKind.FIXED, body_from_camera_deg=(0.0, -depression_deg, 0.0)),
         LocalPlane(31.5, 120.3),
         accuracy=BUDGET,
     )
     at = pose(
         above_home_m=height_m,
-        gimbal=gimbal(-depression_deg),
         velocity_ned_mps=VELOCITY,
         rates_body_radps=(0.0, 0.0, 0.0),
         sync_sigma_s=TIME_S,
@@ -197,3 +197,44 @@ def test_late_and_stale_samples_widen_the_ellipse() -> None:
     assert variances(frame(), gimbal=stale)[0] > look
     assert variances(frame(), sync_sigma_s=0.1)[1] > shared
     assert variances(late_frame)[1] > shared
+
+
+def _looked(kind: MountKind, accuracy: AccuracyConfig) -> Sighting:
+    locator = Locator(
+        pinhole(), mount(kind, boresight_sigma_deg=0.3), LocalPlane(31.5, 120.3), accuracy=accuracy
+    )
+    at = pose(gimbal=gimbal(-50.0), velocity_ned_mps=VELOCITY, sync_sigma_s=TIME_S)
+    (sighting,) = locator.locate(
+        [Detection("smoke", 0.9, (600.0, 300.0, 640.0, 340.0))], frame(), at
+    )
+    assert isinstance(sighting, Sighting)
+    return sighting
+
+
+@pytest.mark.parametrize("kind", MountKind)
+def test_what_looks_share_is_the_sum_of_its_sources(kind: MountKind) -> None:
+    """By source or as one covariance, it is the same error."""
+    seen = _looked(kind, BUDGET)
+    columns = np.array(seen.shared_errors_m)
+    assert columns.shape == (2, len(SharedSource))
+    total = columns @ columns.T
+    assert seen.shared_covariance == pytest.approx((total[0, 0], total[0, 1], total[1, 1]))
+
+
+def test_only_what_the_camera_feels_counts() -> None:
+    """A true gimbal does not feel the vehicle's tilt, and a camera without one has no gimbal's."""
+    changes = {"tilt_deg": 2.0, "gimbal_deg": 2.0, "heading_deg": 4.0}
+    felt = {
+        kind: {
+            name
+            for name, value in changes.items()
+            if _looked(kind, BUDGET.model_copy(update={name: value})).shared_errors_m
+            != _looked(kind, BUDGET).shared_errors_m
+        }
+        for kind in MountKind
+    }
+    assert felt == {
+        MountKind.FIXED: {"tilt_deg", "heading_deg"},
+        MountKind.STABILISED_GIMBAL: {"gimbal_deg", "heading_deg"},
+        MountKind.SERVO_GIMBAL: {"tilt_deg", "gimbal_deg", "heading_deg"},
+    }

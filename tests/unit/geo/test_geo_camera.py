@@ -185,3 +185,14 @@ def test_every_shipped_camera_loads(repo: Path) -> None:
     paths = sorted((repo / "calibration" / "cameras").glob("*.toml"))
     assert paths
     assert all(read_intrinsics(path).camera_id == path.stem for path in paths)
+
+
+def test_a_lens_that_folds_in_the_very_corners_flies(tmp_path: Path) -> None:
+    """A real calibration may not reach them: all else has its place, and they say why not."""
+    path = tmp_path / "camera.toml"
+    path.write_text(CAMERA_TOML.replace("[-0.1, 0.01, 0.0", "[-0.35, 0.0, 0.0"))
+    camera = read_intrinsics(path)
+    pixels = np.array([[0.0, 0.0], [639.5, 20.0], [300.0, 300.0]])
+    rays, in_lens = camera.rays_from_pixels(pixels)
+    assert in_lens.tolist() == [False, True, True]
+    assert camera.pixels_from_rays(rays[1:]) == pytest.approx(pixels[1:], abs=0.01)

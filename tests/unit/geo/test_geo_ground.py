@@ -246,13 +246,18 @@ def test_the_covariance_is_that_of_sampled_errors_on_a_slope() -> None:
     per_m = 1 / 111_000.0
     thing_m = 0.5  # of what a flat thing's height is good to
     height_m = math.hypot(TILE.terrain_sigma_m, TILE.above_home_sigma_m, thing_m)
-    mount_rad = mount(MountKind.STABILISED_GIMBAL).boresight_sigma_rad
-    tilts = np.radians([accuracy.tilt_deg, accuracy.tilt_deg, accuracy.heading_deg])
+    gimbal_rad = math.radians(accuracy.gimbal_deg)
+    yaw_rad = math.radians(math.hypot(accuracy.heading_deg, accuracy.gimbal_yaw_deg))
+    # What a stabilised gimbal errs by: about its own right and forward, and about down.
+    pitched = math.radians(-50.0)
+    forward = np.array([math.cos(pitched), 0.0, -math.sin(pitched)])
+    axes = np.stack(([0.0, 1.0, 0.0], forward, [0.0, 0.0, 1.0]))
+    sigmas = np.array([gimbal_rad, gimbal_rad, yaw_rad])
     box = Detection("bare_soil", 0.9, (SPOT[0] - 4, SPOT[1] - 4, SPOT[0] + 4, SPOT[1] + 4))
     aim = np.array(wxyz(0.0, -50.0, 0.0))
     for _ in range(900):
         dn, de = rng.normal(0, accuracy.gnss_h_m, 2)
-        half = rng.normal(0, np.hypot(tilts, mount_rad)) / 2
+        half = rng.normal(0, sigmas) @ axes / 2
         drawn = replace(
             AT,
             lat_deg=LAT + dn * per_m,

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from worlds import FRAME_NS, SECOND_NS, incidents, sighting
 
-from edge.config import AssociationConfig
+from edge.config import AccuracyConfig, AssociationConfig
 from edge.patrol.association import Fit, assign, fit
 from edge.patrol.dossier import Dossier
 from edge.patrol.look import look_at
+from edge.patrol.memory import Memory
 from edge.records import Sighting
 
 
@@ -66,7 +67,9 @@ def test_a_false_box_does_not_push_a_thing_out_of_its_incident() -> None:
 
 
 def _known(seen: Sighting, incident_id: bytes) -> Dossier:
-    dossier = Dossier(incident_id, seen.detection.label, AssociationConfig())
+    dossier = Dossier(
+        incident_id, seen.detection.label, AssociationConfig(), Memory(AccuracyConfig())
+    )
     for number in range(3):
         dossier.add(look_at(seen), number * FRAME_NS, number)
     return dossier

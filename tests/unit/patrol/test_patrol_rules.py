@@ -305,3 +305,63 @@ def test_the_rules_own_event_code_wins() -> None:
         "structure": "9901",
         "smoke": "",
     }
+
+
+VAGUE = {"min_looks": 3, "max_ce90_m": 3.0}
+
+
+def _vague(**values: Any) -> Any:
+    """A look whose bias of 3 m makes a circle of about 6 m."""
+    return sighting(0, 0, shared=3.0, **values)
+
+
+@pytest.mark.parametrize(("policy", "coarse"), [("send", False), ("coarse", True)])
+def test_a_vague_place_is_sent_as_its_rule_says(policy: str, coarse: bool) -> None:
+    """It goes at once, flagged or not, and so does its `end`."""
+    flight = Flight(rule(if_vague=policy, **VAGUE))
+    (new,) = flight.see(_vague(), times=4)
+    (end,) = flight.rules.finish(flight.found, flight.now_ns)
+    assert [(one.kind, one.is_coarse) for one in (new, end)] == [
+        (AlertKind.NEW, coarse),
+        (AlertKind.END, coarse),
+    ]
+
+
+def test_a_place_that_is_known_well_enough_is_not_coarse() -> None:
+    """The policy is about vague places alone."""
+    for policy in ("send", "coarse", "hold"):
+        flight = Flight(rule(if_vague=policy, **VAGUE))
+        (new,) = flight.see(sighting(0, 0, shared=0.5, look=0.2), times=4)
+        assert not new.is_coarse
+
+
+def test_a_held_place_is_sent_when_other_looks_have_made_it_better() -> None:
+    """Holding ends with the ellipse that the rule asks for, however long that takes."""
+    flight = Flight(rule(if_vague="hold", **VAGUE))
+    assert flight.see(_vague(), times=10) == []
+    assert flight.wait(300) == []  # not forgotten, as a tentative one would be
+    (one,) = flight.found
+    assert one.state is IncidentState.CONFIRMED
+    (new,) = flight.see(sighting(0, 0, shared=0.5, look=0.2), times=4)
+    assert (new.kind, new.is_coarse) == (AlertKind.NEW, False)
+
+
+def test_what_is_still_held_at_the_flight_s_end_is_sent_coarse() -> None:
+    """A violation is rather told vaguely than not at all."""
+    flight = Flight(rule(if_vague="hold", **VAGUE))
+    flight.see(_vague(), times=10)
+    flight.wait(120)
+    told = flight.rules.finish(flight.found, flight.now_ns)
+    assert [(one.kind, one.is_coarse) for one in told] == [
+        (AlertKind.NEW, True),
+        (AlertKind.END, True),
+    ]
+
+
+def test_a_coarse_place_that_has_become_fine_is_told() -> None:
+    """Who was told that a place is coarse hears when it no longer is, by even a little."""
+    flight = Flight(rule(if_vague="coarse", cooldown_s=1.0, min_looks=3, max_ce90_m=3.4))
+    flight.see(sighting(0, 0, shared=1.58, look=0.2), times=4)
+    flight.wait(30)
+    told = flight.see(sighting(0, 0, shared=1.58, look=0.2), times=6) + flight.wait(2)
+    assert [(one.kind, one.is_coarse) for one in told] == [(AlertKind.UPDATE, False)]

@@ -25,7 +25,7 @@ def test_a_common_shift_does_not_mix_up_neighbours(shift_m: float) -> None:
         found.add([sighting(east + shift_m, north) for east, north in shown], at_ns)
     assert {one.incident_id for one in found} == set(before)
     for one in found:
-        assert one.east_m == pytest.approx(before[one.incident_id] + shift_m / 2, abs=0.1)
+        assert one.east_m == pytest.approx(before[one.incident_id] + shift_m / 2, abs=0.5)
 
 
 def test_the_edge_of_a_known_thing_is_no_other_thing() -> None:

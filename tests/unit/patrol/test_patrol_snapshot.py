@@ -146,10 +146,11 @@ def test_saving_again_what_was_restored_loses_nothing(saved: tuple[Path, Flight]
     [
         (lambda text: text[: len(text) // 2], NotRestored.DAMAGED),
         (lambda text: "", NotRestored.DAMAGED),
-        (lambda text: text.replace('"version":1', '"version":99'), NotRestored.OTHER_VERSION),
+        (lambda text: text.replace('"version":2', '"version":99'), NotRestored.OTHER_VERSION),
         (lambda text: text.replace('"plane":"here"', '"plane":"there"'), NotRestored.OTHER_PLANE),
         (lambda text: text.replace('"looks":8', '"looks":0'), NotRestored.DAMAGED),
-        (lambda text: text.replace('"information":[', '"information":["x",'), NotRestored.DAMAGED),
+        (lambda text: text.replace('"covariance":[', '"covariance":["x",'), NotRestored.DAMAGED),
+        (lambda text: text.replace('"shared_m":[[', '"shared_m":[[0.0,'), NotRestored.DAMAGED),
     ],
 )
 def test_a_damaged_snapshot_is_moved_aside(

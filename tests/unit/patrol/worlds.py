@@ -10,8 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.config import AssociationConfig
+from edge.patrol.fusion import Columns
 from edge.patrol.incidents import Incidents
-from edge.records import Covariance2, Detection, GroundSource, MonoNs, Sighting
+from edge.records import (
+    Covariance2,
+    Detection,
+    GroundSource,
+    MonoNs,
+    SharedSource,
+    Sighting,
+)
 
 SECOND_NS = 1_000_000_000
 FRAME_NS = SECOND_NS // 5
@@ -34,6 +42,20 @@ def square(
     return tuple((east_m + x, north_m + y) for x, y in ((-w, -d), (w, -d), (w, d), (-w, d)))
 
 
+def by_source(**errors_m: tuple[float, float]) -> Columns:
+    """Return columns by the names of their sources; (east, north)."""
+    rows = [errors_m.get(source.name.lower(), (0.0, 0.0)) for source in SharedSource]
+    return tuple(east for east, _ in rows), tuple(north for _, north in rows)
+
+
+def staying(bias: Covariance2) -> Columns:
+    """Return columns of a bias that does not turn with the view."""
+    east_m = math.sqrt(bias[0])
+    slope = bias[1] / east_m if east_m else 0.0
+    rest_m = math.sqrt(max(bias[2] - slope**2, 0.0))
+    return by_source(gnss_east=(east_m, slope), gnss_north=(0.0, rest_m))
+
+
 def sighting(
     east_m: float,
     north_m: float,
@@ -49,9 +71,14 @@ def sighting(
     camera_id: str = "main",
     mono_ns: int = 0,
     box_px: float = 60.0,
+    columns: Columns | None = None,
 ) -> Sighting:
-    """Return a sighting; `look` and `shared` are one sigma in metres, or covariances."""
+    """Return a sighting; `look` and `shared` are one sigma in metres, or covariances.
+
+    `columns` says by source what `shared` is made of; without it, it stays as GNSS errors do.
+    """
     width_m, depth_m = size_m if isinstance(size_m, tuple) else (size_m, size_m)
+    bias = shared if isinstance(shared, tuple) else (shared**2, 0.0, shared**2)
     return Sighting(
         detection=Detection(label, score, (100.0, 100.0, 100.0 + box_px, 100.0 + box_px)),
         camera_id=camera_id,
@@ -61,7 +88,8 @@ def sighting(
         north_m=north_m,
         ground_amsl_m=12.0,
         look_covariance=look if isinstance(look, tuple) else (look**2, 0.0, look**2),
-        shared_covariance=shared if isinstance(shared, tuple) else (shared**2, 0.0, shared**2),
+        shared_covariance=bias,
+        shared_errors_m=columns or staying(bias),
         outline_enu_m=square(east_m, north_m, width_m, depth_m),
         width_m=width_m,
         depth_m=depth_m,
@@ -87,6 +115,17 @@ class Errors:
         excess = np.diag([self.along_m**2, self.across_m**2])
         total = matrix @ excess @ matrix.T + self.gnss_m**2 * np.eye(2)
         return (float(total[0, 0]), float(total[0, 1]), float(total[1, 1]))
+
+    def columns(self, bearing_deg: float) -> Columns:
+        """The same by source."""
+        turned = self._turn(bearing_deg)
+        (east_a, north_a), (east_c, north_c) = (turned * (self.along_m, self.across_m)).T
+        return by_source(
+            gnss_east=(self.gnss_m, 0.0),
+            gnss_north=(0.0, self.gnss_m),
+            height=(float(east_a), float(north_a)),
+            heading=(float(east_c), float(north_c)),
+        )
 
     @staticmethod
     def _turn(bearing_deg: float) -> np.ndarray:
@@ -124,6 +163,7 @@ class PassBias:
             north_m + float(shift[1]),
             look=self._errors.noise_m,
             shared=self._errors.shared(bearing_deg),
+            columns=self._errors.columns(bearing_deg),
             bearing_deg=bearing_deg,
             size_m=size_m,
             label=label,

@@ -25,6 +25,7 @@ from edge.protocol.messages import (
 from edge.protocol.status import (
     FlightStatus,
     LinkState,
+    LookWanted,
     Status,
     StatusState,
     VideoDelay,
@@ -184,6 +185,15 @@ FLIGHTS = st.builds(
         ),
         max_size=3,
     ).map(tuple),
+    looks_wanted=st.lists(
+        st.builds(
+            LookWanted,
+            incident_id=st.binary(min_size=16, max_size=16),
+            from_deg=st.integers(0, 359).map(float),
+            ce90_m=st.integers(0, 9999).map(lambda dm: dm / 10),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -257,6 +267,19 @@ def test_a_wrong_video_delay_is_refused(wrong: object) -> None:
     """A status whose delays cannot be is no status."""
     with pytest.raises(ProtocolError, match="video delay"):
         flight_status_from_bytes(encode_item({15: wrong}))
+
+
+def test_the_looks_that_are_wanted_are_few_and_whole() -> None:
+    """Three at most go over the air, in less than 30 bytes each; anything else is refused."""
+    wanted = LookWanted(b"i" * 16, 359.7, 3.14)
+    plain, many = (flight_status_bytes(FlightStatus(looks_wanted=w)) for w in ((), (wanted,) * 9))
+    back = flight_status_from_bytes(many).looks_wanted
+    assert back == (LookWanted(b"i" * 16, 0.0, 3.1),) * 3
+    assert len(many) - len(plain) < 90
+    good = [b"i" * 16, 10, 31]
+    for wrong in ([good] * 4, [good[:2]], [[b"short", 10, 31]], [[b"i" * 16, 360, 31]], 7):
+        with pytest.raises(ProtocolError):
+            flight_status_from_bytes(encode_item({16: wrong}))
 
 
 def test_a_picture_comes_back_and_others_are_refused() -> None:

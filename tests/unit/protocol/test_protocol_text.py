@@ -13,7 +13,7 @@ from edge.protocol.cbor import encode_item
 from edge.protocol.loss import LossCause, LossRecord, encode_loss
 from edge.protocol.media import Media, encode_media
 from edge.protocol.messages import MessageKind, Stamp, seal
-from edge.protocol.status import FlightStatus, Status, StatusState, encode_status
+from edge.protocol.status import FlightStatus, LookWanted, Status, StatusState, encode_status
 from edge.protocol.text import decode_any, decode_stream, describe, utc_text
 from edge.records import TimeQuality, UtcNs, UtcTime
 from tests.unit.protocol.alerts import typical_alert
@@ -46,6 +46,15 @@ def test_every_kind_is_told_in_json_and_in_text(kind: str) -> None:
     assert json.loads(json.dumps(describe(EVERY_KIND[kind])))["kind"] == kind
     assert message.as_text().startswith(kind)
     assert f"{len(EVERY_KIND[kind])} bytes" in message.as_text()
+
+
+def test_a_status_tells_from_where_to_look_again() -> None:
+    """A reader sees the incident's id, the side in degrees and the radius to expect."""
+    wanted = LookWanted(b"i" * 16, 210.0, 3.1)
+    flight = FlightStatus(version="0.1", looks_wanted=(wanted,))
+    told = json.dumps(describe(encode_status(Status(StatusState.ONLINE, 7, flight=flight))))
+    for part in ((b"i" * 16).hex(), "from_deg", "210.0", "ce90_m", "3.1"):
+        assert part in told
 
 
 def test_an_alert_is_told_with_its_units() -> None:

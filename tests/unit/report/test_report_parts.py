@@ -69,6 +69,7 @@ def sighting(
         ground_amsl_m=5.0,
         look_covariance=(1.0, 0.0, 1.0),
         shared_covariance=(1.0, 0.0, 1.0),
+        shared_errors_m=((), ()),
         outline_enu_m=(),
         width_m=12.0,
         depth_m=6.0,
@@ -342,6 +343,15 @@ def test_an_alert_says_what_the_verdict_and_the_best_look_say() -> None:
     assert got.box_xyxy == pytest.approx(
         (300.5 / 1280, 200.5 / 720, 420.5 / 1280, 290.5 / 720), abs=1e-4
     )
+
+
+def test_a_coarse_verdict_makes_a_coarse_alert() -> None:
+    """What the rules found too vague says so over the air."""
+    for is_coarse in (False, True):
+        alert = compose_alert(replace(verdict(sighting()), is_coarse=is_coarse), CONTEXT)
+        assert decode_alert(encode_alert(alert)).flags.coarse is is_coarse
+    flat = compose_alert(verdict(sighting(is_low_grazing=True)), CONTEXT)
+    assert decode_alert(encode_alert(flat)).flags.low_grazing
 
 
 def test_a_long_text_is_cut_and_never_costs_the_alert(caplog: pytest.LogCaptureFixture) -> None:
