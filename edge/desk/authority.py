@@ -148,6 +148,8 @@ class Authority:
         _write(folder / "originals.pub", (self.folder / DESK / "originals.pub").read_bytes())
         _write(folder / "config.pub", (self.folder / "authority" / "config.pub").read_bytes())
         public = self.folder / DESK / "drones" / f"{drone_id}.pub"
+        if public.exists():  # what it has signed so far is verified by that key
+            public.replace(public.with_name(f"{drone_id}.until-{now:%Y%m%dT%H%M%S}.pub"))
         _write_signing_pair(folder / "sign.key", public)
         return folder
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from edge.desk.store import DeskStore
+from edge.desk.vouching import DroneKeys
 from edge.errors import ProtocolError, SignatureError
 from edge.protocol.loss import LossCause, decode_loss
 from edge.protocol.messages import MessageKind
-from edge.protocol.signing import PublicKey, by_id
+from edge.protocol.signing import PublicKey
 from edge.protocol.vouch import NO_LINK, Statement, Voucher, digest_of, voucher_from
 
 _LONGEST_SPAN = 100_000  # of a loss record
@@ -41,7 +42,7 @@ class _Link:
     said: Statement
 
 
-def verify(store: DeskStore, keys: Mapping[str, PublicKey]) -> list[Verdict]:
+def verify(store: DeskStore, keys: DroneKeys) -> list[Verdict]:
     """Go through everything that is committed.
 
     Args:
@@ -59,7 +60,7 @@ def verify(store: DeskStore, keys: Mapping[str, PublicKey]) -> list[Verdict]:
         if links and drone_id not in keys:
             verdict.wrong.append("signed, but no key of this drone is at hand: nothing is proved")
         else:
-            links = list(_well_signed(links, by_id([keys[drone_id]] if links else []), verdict))
+            links = list(_well_signed(links, keys.get(drone_id, {}), verdict))
         _check_order(links, verdict)
         known = contents.get((drone_id, epoch), {})
         _check_contents(links, known, refused.get((drone_id, epoch), set()), verdict)

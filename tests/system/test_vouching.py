@@ -149,6 +149,19 @@ def test_a_signature_of_another_drone_proves_nothing(copy: Path, keys: Path) -> 
     assert any("not the drone's" in sentence for sentence in verdict.wrong)
 
 
+def test_a_renewed_key_leaves_what_the_former_signed_proved(
+    copy: Path, keys: Path, tmp_path: Path
+) -> None:
+    """A drone's certificate and key are renewed; its earlier flights are verified as before."""
+    now, renewed = datetime.now(timezone.utc), tmp_path / "renewed"
+    shutil.copytree(keys, renewed)
+    authority = Authority(renewed)
+    authority.revoke("drone-1", now)
+    authority.issue_drone("drone-1", now, 30)
+    assert len(read_drone_keys(renewed / "desk" / "drones")["drone-1"]) == 2
+    assert verdict_of(copy, renewed).is_sound
+
+
 @pytest.mark.parametrize("signs_as", [None, "drone-2"])
 def test_a_forger_with_the_brokers_ear_is_refused(
     tmp_path: Path, broker: EmbeddedBroker, keys: Path, signs_as: str | None
