@@ -29,13 +29,10 @@ def read_drone_keys(folder: Path | None) -> dict[str, dict[bytes, PublicKey]]:
         return {}
     if not folder.is_dir():
         raise ConfigError(f"desk.drone_keys {folder}: is no folder; see `skywhistle keys`")
-    drones = {path.name.partition(".")[0] for path in folder.glob("*.pub")}
-    return {
-        drone: read_public_keys(
-            [folder / f"{drone}.pub", *folder.glob(f"{drone}.*.pub")], "desk.drone_keys"
-        )
-        for drone in drones
-    }
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.pub")):
+        files.setdefault(path.name.partition(".")[0], []).append(path)
+    return {drone: read_public_keys(paths, "desk.drone_keys") for drone, paths in files.items()}
 
 
 def vouched_for(drone_id: str, envelope: Envelope, keys: DroneKeys) -> Statement | None:
