@@ -46,7 +46,12 @@ def build_stages(
         detectors=detectors,
         poses=poses,
         mailbox=mailbox,
-        evidence=EvidenceKeeper(patrol.evidence, patrol.privacy, lambda: poses.utc(now()).utc_ns),
+        evidence=EvidenceKeeper(
+            patrol.evidence,
+            mailbox.picture_room_bytes,
+            patrol.privacy,
+            lambda: poses.utc(now()).utc_ns,
+        ),
         now=now,
         on_stored=on_stored,
         log=flight_log,

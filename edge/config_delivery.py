@@ -68,6 +68,9 @@ class MailboxConfig(Table):
 
     path: Path = Path("var/mailbox.db")
     max_mb: Positive = 64.0
+    disk_mb: Positive = Field(
+        320.0, description="of the disk for this file and the pictures together: they make way"
+    )
     validity_s: Positive = Field(7 * 86400.0, description="after which a message is worthless")
 
 

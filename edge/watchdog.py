@@ -86,12 +86,13 @@ class Watchdog:
             faulthandler.dump_traceback_later(self._stuck_after_s, exit=True)
 
     def close(self) -> None:
-        """Say that the end is wanted; from now on it may take its time."""
+        """Say that the end is wanted; from now on it may take its time.  Harmless twice."""
         if self._stuck_after_s is not None:
             faulthandler.cancel_dump_traceback_later()
-        if self._notify is not None:
-            self._notify.send("STOPPING=1")
-            self._notify.close()
+        notify, self._notify = self._notify, None
+        if notify is not None:
+            notify.send("STOPPING=1")
+            notify.close()
 
     def __enter__(self) -> Watchdog:
         return self

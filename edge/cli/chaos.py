@@ -64,7 +64,7 @@ def _table(report: dict[str, object]) -> Table:
     table = Table(title=f"chaos, seeds {report['seeds']}, {report['minutes']} minutes")
     table.add_column("messages")
     table.add_column("", justify="right")
-    names = ("accepted", "committed", "coalesced", "loss_recorded", "queued")
+    names = ("accepted", "committed", "coalesced", "superseded", "loss_recorded", "queued")
     for name in (*names, "lost", "invented", "duplicates"):
         table.add_row(name.replace("_", " "), str(report[name]))
     table.add_section()

@@ -29,6 +29,7 @@ from edge.cli import (
     keys,
     model,
     originals,
+    outage,
     replay,
     schema,
     score,
@@ -49,7 +50,7 @@ app = typer.Typer(
 )
 _FLYING = (demo, fly, desk, tell, originals, verify, check, replay, decode)
 _SETTING_UP = (keys, calibrate, adopt, geotag, terrain, model, schema)
-_PROVING = (bench, score, simulate, chaos, soak)
+_PROVING = (bench, score, simulate, chaos, soak, outage)
 for module in (*_FLYING, *_SETTING_UP, *_PROVING):
     module.add_to(app)
 

@@ -228,15 +228,16 @@ class Desk:
             return
         if stamp.seq == 0:
             raise ProtocolError(f"{kind.name.lower()} without a seq")
+        is_in_place = False
         if kind is MessageKind.ALERT:
-            self._take_alert(incoming, receipt, envelope, batch)
+            is_in_place = self._take_alert(incoming, receipt, envelope, batch)
         elif kind is MessageKind.MEDIA:
             self._take_media(receipt, envelope)
         elif kind is MessageKind.ORIGINAL:
             decode_part(envelope.body)  # kept as it came
         elif kind is MessageKind.LOSS:
             self._store.store_loss(receipt, envelope, decode_loss(envelope.body))
-        body = None if kind is MessageKind.ALERT else envelope.body
+        body = None if is_in_place else envelope.body
         if kind is MessageKind.MEDIA:
             body = decode_media(envelope.body).evidence_hash  # the picture has a row of its own
         self.duplicates += not self._store.store_message(receipt, envelope, body)
@@ -244,12 +245,13 @@ class Desk:
 
     def _take_alert(
         self, incoming: Incoming, receipt: Receipt, envelope: Envelope, batch: _Batch
-    ) -> None:
+    ) -> bool:
+        """Store an alert; False where its row holds another word on the same revision."""
         alert = decode_alert(envelope.body)
         if envelope.is_replay:
             alert = replace(alert, flags=replace(alert.flags, replay=True))
         if not self._store.store_alert(receipt, envelope, alert):
-            return
+            return False
         batch.alerts.append(
             CommittedAlert(
                 drone_id=receipt.drone_id,
@@ -262,6 +264,7 @@ class Desk:
                 outbox_to_commit_s=_put_mono_s(incoming),
             )
         )
+        return True
 
     def _take_media(self, receipt: Receipt, envelope: Envelope) -> None:
         media = decode_media(envelope.body)

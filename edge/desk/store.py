@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from edge.desk.schema import KEEP_SUPERSEDED, SCHEMA, SCHEMA_VERSION, STORE_ALERT, UPGRADES
 from edge.errors import MailboxError, MailboxFullError
 from edge.protocol.loss import LossRecord
 from edge.protocol.media import Media
@@ -26,72 +27,9 @@ from edge.protocol.text import alert_as_dict
 from edge.protocol.vouch import Statement, Voucher, voucher_bytes
 from edge.records import Alert
 
-_SCHEMA_VERSION: Final = 3
 _BUSY_S: Final = 5.0
 _REFUSED_KEPT: Final = 1000
 _REFUSED_HEAD_BYTES: Final = 512
-# A broker knows a desk by this name.  Made once for each file, so that a restart finds what the
-# broker has kept for it, and two desks with a file each do not push each other out.
-_NAME: Final = """
-    CREATE TABLE desk (client_id TEXT NOT NULL);
-    INSERT INTO desk VALUES ('skywhistle-desk-' || lower(hex(randomblob(6))));
-"""
-# What drones vouch for, in their own bytes, and how far each says that it has come.
-_VOUCHERS: Final = """
-    CREATE TABLE voucher (
-        drone TEXT NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL, seq INTEGER NOT NULL,
-        voucher BLOB NOT NULL, PRIMARY KEY (drone, epoch, n, seq)
-    ) WITHOUT ROWID;
-    CREATE TABLE head (
-        drone TEXT NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL,
-        PRIMARY KEY (drone, epoch)
-    ) WITHOUT ROWID;
-"""
-_SCHEMA: Final = f"""
-    BEGIN IMMEDIATE;
-    CREATE TABLE message (
-        drone TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
-        kind INTEGER NOT NULL, is_replay INTEGER NOT NULL, received_utc_ns INTEGER NOT NULL,
-        body BLOB, PRIMARY KEY (drone, epoch, seq)  -- body: of kinds with no table of their own
-    ) WITHOUT ROWID;
-    CREATE TABLE alert (
-        drone TEXT NOT NULL, incident_id BLOB NOT NULL, revision INTEGER NOT NULL,
-        epoch INTEGER NOT NULL, seq INTEGER NOT NULL, received_utc_ns INTEGER NOT NULL,
-        is_replay INTEGER NOT NULL, body BLOB NOT NULL, fields TEXT NOT NULL,
-        PRIMARY KEY (drone, incident_id, revision)
-    ) WITHOUT ROWID;
-    CREATE INDEX alert_received ON alert (received_utc_ns);
-    CREATE TABLE media (
-        drone TEXT NOT NULL, incident_id BLOB NOT NULL, revision INTEGER NOT NULL,
-        evidence_hash BLOB NOT NULL, image_webp BLOB NOT NULL, received_utc_ns INTEGER NOT NULL,
-        PRIMARY KEY (drone, incident_id, evidence_hash)
-    );
-    CREATE TABLE loss (
-        drone TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, cause TEXT NOT NULL,
-        count INTEGER NOT NULL, fields TEXT NOT NULL, received_utc_ns INTEGER NOT NULL,
-        PRIMARY KEY (drone, epoch, seq)
-    ) WITHOUT ROWID;
-    CREATE TABLE watermark (
-        drone TEXT NOT NULL, epoch INTEGER NOT NULL, up_to INTEGER NOT NULL,
-        PRIMARY KEY (drone, epoch)
-    ) WITHOUT ROWID;
-    CREATE TABLE drone (
-        drone TEXT PRIMARY KEY, state TEXT NOT NULL, epoch INTEGER NOT NULL,
-        body BLOB NOT NULL, received_utc_ns INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE TABLE refused (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, reason TEXT NOT NULL,
-        size INTEGER NOT NULL, head BLOB NOT NULL, received_utc_ns INTEGER NOT NULL
-    );
-    {_NAME}
-    {_VOUCHERS}
-    PRAGMA user_version = {_SCHEMA_VERSION};
-    COMMIT;
-"""
-_UPGRADES: Final = {
-    1: f"BEGIN IMMEDIATE; {_NAME} PRAGMA user_version = 2; COMMIT;",
-    2: f"BEGIN IMMEDIATE; {_VOUCHERS} PRAGMA user_version = 3; COMMIT;",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +105,27 @@ class DeskStore:
         )
 
     def store_alert(self, receipt: Receipt, envelope: Envelope, alert: Alert) -> bool:
-        """Store an alert; False if this revision of the incident was there."""
-        return self._insert(
-            "alert (drone, incident_id, revision, epoch, seq, received_utc_ns, is_replay, body,"
-            " fields)",
-            receipt.drone_id,
-            alert.incident_id,
-            alert.revision,
-            envelope.stamp.epoch,
-            envelope.stamp.seq,
-            receipt.received_utc_ns,
-            int(envelope.is_replay),
-            envelope.body,
-            json.dumps(alert_as_dict(alert), ensure_ascii=False),
+        """Store an alert; False if this revision of the incident was there.
+
+        A flight that was killed between its put and its own notes tells a revision again, in other
+        words: of one mailbox the later counts.
+        """
+        self._db.execute(KEEP_SUPERSEDED, (receipt.drone_id, alert.incident_id, alert.revision))
+        cursor = self._db.execute(
+            STORE_ALERT,
+            (
+                receipt.drone_id,
+                alert.incident_id,
+                alert.revision,
+                envelope.stamp.epoch,
+                envelope.stamp.seq,
+                receipt.received_utc_ns,
+                int(envelope.is_replay),
+                envelope.body,
+                json.dumps(alert_as_dict(alert), ensure_ascii=False),
+            ),
         )
+        return cursor.rowcount == 1
 
     def store_media(self, receipt: Receipt, media: Media) -> bool:
         """Store a picture; False if it was there."""
@@ -340,22 +285,22 @@ class DeskStore:
         if version == 0:
             self._make()
             return
-        while version in _UPGRADES:
-            self._db.executescript(_UPGRADES[version])
+        while version in UPGRADES:
+            self._db.executescript(UPGRADES[version])
             version += 1
-        if version != _SCHEMA_VERSION:
+        if version != SCHEMA_VERSION:
             raise MailboxError(
-                f"{self._path} has schema {version}, this desk knows {_SCHEMA_VERSION}; "
+                f"{self._path} has schema {version}, this desk knows {SCHEMA_VERSION}; "
                 "give it another file"
             )
 
     def _make(self) -> None:
         """Lay the tables out, unless another process does so at this moment."""
         try:
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(SCHEMA)
         except sqlite3.OperationalError:
             self._roll_back()
-            if self._db.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
+            if self._db.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
                 raise
 
     def _insert(self, into: str, *values: object) -> bool:

@@ -1,6 +1,9 @@
-"""What is given up when the disk is full: pictures first, then a reserve kept for that day.
+"""The drone's disk: what pictures may take of it, and what is given up when it is full.
 
-Without it a full disk could not be emptied: deleting what the desk has committed writes too.
+Mailbox and pictures share one budget, and a part of the disk stays free whoever else fills it:
+pictures make way, alerts do not.  Should it be full all the same, pictures go first, then a reserve
+kept for that day: without it a full disk could not be emptied, for deleting what the desk has
+committed writes too.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +20,10 @@ log = logging.getLogger(__name__)
 _RESERVE_BYTES: Final = 1 << 20  # some thousand alerts, or the deletion of as many
 _PICTURES_BYTES: Final = 1 << 20  # freed at a time
 _ROOM_FACTOR: Final = 8  # the reserve is made only where so many times its size is free
+# Of the disk that is left to others; pictures do not take it.
+_FREE_SHARE: Final = 0.05
+_FREE_MAX_BYTES: Final = 64_000_000
+_MAILBOX_PARTS: Final = ("", "-wal", "-shm", ".reserve")
 
 
 class Ballast:
@@ -24,9 +32,14 @@ class Ballast:
     Args:
         mailbox_path: The reserve lies beside it, in `<name>.reserve`.
         pictures: The evidence folder; None: no pictures are kept.
+        disk_bytes: What mailbox and pictures may take together.
     """
 
-    def __init__(self, mailbox_path: Path, pictures: Path | None = None) -> None:
+    def __init__(
+        self, mailbox_path: Path, pictures: Path | None = None, disk_bytes: int = sys.maxsize
+    ) -> None:
+        self._mailbox = mailbox_path
+        self._disk_bytes = disk_bytes
         self._reserve = mailbox_path.with_name(mailbox_path.name + ".reserve")
         self._pictures = pictures
 
@@ -55,11 +68,37 @@ class Ballast:
             ):
                 _allocate(self._reserve, _RESERVE_BYTES)
 
-    def _drop_pictures(self) -> int:
+    def picture_room_bytes(self, pictures_bytes: int) -> int:
+        """Tell how much all pictures may take; where they take more, the oldest must go.
+
+        Args:
+            pictures_bytes: What they take now.
+        """
+        parts = [self._mailbox.with_name(self._mailbox.name + part) for part in _MAILBOX_PARTS]
+        in_budget = self._disk_bytes - sum(_size_bytes(part) for part in parts)
+        try:
+            free, keep_free = _free_bytes(self._mailbox.parent), _keep_free(self._mailbox.parent)
+        except OSError:  # the folder is what is wrong, not its room
+            return max(0, in_budget)
+        return max(0, min(in_budget, pictures_bytes + free - keep_free))
+
+    def trim(self) -> int:
+        """Delete the oldest pictures until the rest have room; returns how many went."""
+        pictures = _oldest_first(self._pictures)
+        total = sum(size_bytes for _, size_bytes in pictures)
+        excess = total - self.picture_room_bytes(total)
+        n = self._drop_pictures(excess, pictures) if excess > 0 else 0
+        if n:
+            log.warning("pictures_trimmed n=%d folder=%s", n, self._pictures)
+        return n
+
+    def _drop_pictures(
+        self, enough: int = _PICTURES_BYTES, pictures: list[tuple[Path, int]] | None = None
+    ) -> int:
         """Delete the oldest pictures until enough is free; returns how many."""
         freed, n = 0, 0
-        for path, size_bytes in _oldest_first(self._pictures):
-            if freed >= _PICTURES_BYTES:
+        for path, size_bytes in _oldest_first(self._pictures) if pictures is None else pictures:
+            if freed >= enough:
                 break
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -75,6 +114,18 @@ def _oldest_first(folder: Path | None) -> list[tuple[Path, int]]:
             found.append((path, path.stat()))
     found.sort(key=lambda item: item[1].st_mtime_ns)
     return [(path, stat.st_size) for path, stat in found]
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # not there: the log of a file that was closed well
+        return 0
+
+
+def _keep_free(folder: Path) -> int:
+    stat = os.statvfs(folder)
+    return min(_FREE_MAX_BYTES, int(_FREE_SHARE * stat.f_blocks * stat.f_frsize))
 
 
 def _free_bytes(folder: Path) -> int:

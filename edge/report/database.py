@@ -18,10 +18,6 @@ from edge.errors import MailboxError, MailboxFullError
 log = logging.getLogger(__name__)
 
 _BUSY_S: Final = 5.0  # transactions are short; a writer that waits longer is stuck
-# A transaction writes whole pages, and touches half a dozen.  An alert put, sent and forgotten
-# alone costs 54 kB of writes with pages of 4096 bytes, 24 kB with these (measured): cards wear out.
-# Of new files only.
-_PAGE_BYTES: Final = 1024
 _INDEX_BYTES: Final = 1 << 16  # of the index beside the log (32 KiB), and its folder's entry
 _MIGRATIONS: Final = (  # one script a schema version; never edited once released
     """
@@ -160,7 +156,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA journal_size_limit={4 << 20}")

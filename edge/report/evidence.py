@@ -12,6 +12,7 @@ import hashlib
 import logging
 import math
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,6 +65,10 @@ class NoEvidence(Enum):
 class EvidenceKeeper:
     """Crops of the best looks, and the folder of pictures with its budget.
 
+    Args:
+        config: Folder and budget of its own.
+        room_bytes: From what the pictures take to what the disk has for them; see `Ballast`.
+
     Raises:
         MailboxError: The folder cannot be made or read.
     """
@@ -71,10 +76,12 @@ class EvidenceKeeper:
     def __init__(
         self,
         config: EvidenceConfig,
+        room_bytes: Callable[[int], int] = lambda _: sys.maxsize,
         privacy: PrivacyConfig | None = None,
         utc_ns: Callable[[], UtcNs | None] = lambda: None,
     ) -> None:
         self._config = config
+        self._room_bytes = room_bytes
         kept = PrivacyConfig() if privacy is None or not config.enabled else privacy
         self.originals = Originals(kept, config.folder / "originals", utc_ns)
         max_cm = (privacy or PrivacyConfig()).max_detail_cm
@@ -166,7 +173,8 @@ class EvidenceKeeper:
         if self._has(path):
             return EvidenceRef(path, digest)
         try:
-            self._make_room(len(picture))
+            if not self._make_room(len(picture)):
+                return NoEvidence.DISK
             _write_whole(path, picture)
         except OSError as error:
             log.warning("evidence_not_written path=%s error=%s", path, error)
@@ -179,14 +187,17 @@ class EvidenceKeeper:
         """Say whether a picture is still there: on a full disk the mailbox takes its room."""
         return path in self._files and path.exists()
 
-    def _make_room(self, size_bytes: int) -> None:
-        budget = int(self._config.max_mb * 1_000_000)
-        total = sum(self._files.values()) + size_bytes
+    def _make_room(self, size_bytes: int) -> bool:
+        """Let the oldest make way; False where the disk has no room even so."""
+        taken = sum(self._files.values())
+        budget = min(int(self._config.max_mb * 1_000_000), self._room_bytes(taken))
+        total = taken + size_bytes
         while self._files and total > budget:
             oldest, freed = self._files.popitem(last=False)
             oldest.unlink(missing_ok=True)
             total -= freed
             self.files_dropped += 1
+        return total <= budget
 
 
 def part_with_margin(image_bgr: ImageArray, box_xyxy_px: Xyxy) -> tuple[int, int, int, int] | None:

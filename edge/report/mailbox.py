@@ -79,7 +79,7 @@ class Mailbox:
     ) -> None:
         self._key = key
         self._path = config.path
-        self._ballast = Ballast(config.path, pictures)
+        self._ballast = Ballast(config.path, pictures, int(config.disk_mb * _MEGABYTE))
         self._max_bytes = int(config.max_mb * _MEGABYTE)
         self._valid_s = config.validity_s
         self._clocks = clocks
@@ -265,6 +265,14 @@ class Mailbox:
     def keep_ballast(self) -> None:
         """Lay the reserve aside (again) that a full disk will be met with."""
         self._ballast.keep()
+
+    def trim_pictures(self) -> int:
+        """Delete pictures beyond what mailbox and pictures may take together; returns how many."""
+        return self._ballast.trim()
+
+    def picture_room_bytes(self, pictures_bytes: int) -> int:
+        """Tell how much all pictures may take, of which so much is taken now."""
+        return self._ballast.picture_room_bytes(pictures_bytes)
 
     def take_command(self, gate: Gate, payload: bytes) -> Command | Refusal:
         """Keep a command of the desk until `flight` carries it out, if it is to be obeyed.

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.01  # how soon a row put by `flight` is noticed
 _POLL_DOWN_S: Final = 0.2
+_TRIM_EVERY_S: Final = 60.0  # a look at every picture's size
 _LOOK_EVERY_S: Final = 0.25  # for rows whose back-off has ended
 _STALL_S: Final = 15.0  # no PUBACK for so long: the slot is lost, start anew
 _STORE_RETRY_S: Final = 1.0
@@ -95,7 +96,7 @@ class Uplink:
         self._gate = Gate(config.drone_id, keys)
         self._commands_taken, self._commands_refused = 0, Counter[Refusal]()
         self._not_stored: list[Incoming] = []  # commands; the broker sends at most 100 unacked
-        self._next_look = self._next_status = 0.0
+        self._next_look = self._next_status = self._next_trim = 0.0
         self._resume_until_s = 0.0  # the desk is being asked what it has
         self._tell_resume = False
         self._reason = "not connected yet"
@@ -329,6 +330,9 @@ class Uplink:
         with contextlib.suppress(MailboxFullError):  # the desk must hear of the drone all the same
             self._mailbox.keep_ballast()
             self._mailbox.expire()
+            if time.monotonic() >= self._next_trim:
+                self._next_trim = time.monotonic() + _TRIM_EVERY_S
+                self._mailbox.trim_pictures()
         waiting, self._not_stored = self._not_stored, []
         for incoming in waiting:
             self._take_command(incoming)

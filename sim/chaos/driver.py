@@ -104,29 +104,47 @@ class Driver:
         return path, hashlib.sha256(data).digest()[:8]
 
     def _alert(self, incident: _Incident, kind: AlertKind) -> Alert:
-        return Alert(
+        return typical_alert(
+            incident.incident_id,
             kind=kind,
-            incident_id=incident.incident_id,
             revision=incident.revision + 1,
-            label="structure",
-            lat_deg=31.57 + self._random.random() * 0.01,
-            lon_deg=120.30 + self._random.random() * 0.01,
-            ground_amsl_m=5.2,
-            ellipse=Ellipse(3.4, 2.1, 57.0),
-            time=UtcTime(UtcNs(1_789_000_123_456_000_000), TimeQuality.GNSS_SYNCED, 432_100),
-            score=0.812,
-            threshold=0.5,
-            looks=self._random.randint(1, 9999),
-            rule="new-shed",
             severity=incident.severity,
-            extent_w_m=12.3,
-            extent_h_m=6.1,
-            gsd_m_per_px=0.034,
-            box_xyxy=(0.4123, 0.3321, 0.5123, 0.4456),
-            department="urban-mgmt",
-            event_code="0101",
-            grid_cell="320206001001007",
-            model_hash=os.urandom(8),  # no two bodies are the same
-            config_hash=b"confgsha",
-            sync_error_ms=12,
+            looks=self._random.randint(1, 9999),
         )
+
+
+def typical_alert(
+    incident_id: bytes,
+    *,
+    kind: AlertKind = AlertKind.NEW,
+    revision: int = 1,
+    severity: int = 2,
+    looks: int = 30,
+) -> Alert:
+    """Build an alert of the size that most have; no two have the same bytes."""
+    return Alert(
+        kind=kind,
+        incident_id=incident_id,
+        revision=revision,
+        label="structure",
+        lat_deg=31.5701234,
+        lon_deg=120.3012345,
+        ground_amsl_m=5.2,
+        ellipse=Ellipse(3.4, 2.1, 57.0),
+        time=UtcTime(UtcNs(1_789_000_123_456_000_000), TimeQuality.GNSS_SYNCED, 432_100),
+        score=0.812,
+        threshold=0.5,
+        looks=looks,
+        rule="new-shed",
+        severity=severity,
+        extent_w_m=12.3,
+        extent_h_m=6.1,
+        gsd_m_per_px=0.034,
+        box_xyxy=(0.4123, 0.3321, 0.5123, 0.4456),
+        department="urban-mgmt",
+        event_code="0101",
+        grid_cell="320206001001007",
+        model_hash=os.urandom(8),
+        config_hash=b"confgsha",
+        sync_error_ms=12,
+    )

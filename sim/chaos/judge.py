@@ -1,19 +1,20 @@
 """The account at the end: where each message is that the mailbox accepted.
 
-The law: accepted = committed at the desk + coalesced into a newer update + loss-recorded + still
-queued.  The desk's file and the mailbox are read; what was accepted is known from the ledgers.
+The law: accepted = committed at the desk + coalesced into a newer update + superseded by a later
+word on the same revision + loss-recorded + still queued.  The desk's file and the mailbox are read;
+what was accepted is known from the ledgers.
 """
 
 from __future__ import annotations
 
 import bisect
 import json
-from collections import Counter, defaultdict
+import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.config_delivery import MailboxConfig
 from edge.desk.store import DeskStore
 from edge.protocol.loss import decode_loss
 from edge.protocol.messages import MessageKind
@@ -40,7 +41,7 @@ class Evidence:
     """What is found on the disks at the end."""
 
     committed: dict[str, tuple[int, int]]  # digest: (epoch, seq) of the message that brought it
-    alert_stamps: dict[tuple[str, int], int]  # (incident, revision): messages committed for it
+    superseded: frozenset[tuple[int, int]]  # alerts that the desk took and no longer shows
     queued: frozenset[tuple[int, int]]  # (epoch, seq)
     losses: tuple[LossTold, ...]
     replaced: int = 0  # updates that the mailbox says it replaced by newer ones
@@ -53,11 +54,12 @@ class Account:
     accepted: int = 0
     committed: int = 0
     coalesced: int = 0
+    superseded: int = 0  # told again by a flight that was killed before it had noted that it told
     loss_recorded: int = 0
     queued: int = 0
     lost: int = 0
     invented: int = 0  # at the desk, and nobody put it, or its put was refused
-    duplicates: int = 0  # revisions of an incident that the desk holds more than once
+    duplicates: int = 0  # alerts that the desk took twice, under two numbers
     unknown: int = 0  # put when their caller was killed
     unknown_committed: int = 0
     refused: int = 0  # puts that raised: a full disk
@@ -67,7 +69,7 @@ class Account:
     @property
     def holds(self) -> bool:
         """Tell whether the law held."""
-        fates = self.committed + self.coalesced + self.loss_recorded + self.queued
+        fates = self.committed + self.coalesced + self.superseded + self.loss_recorded + self.queued
         is_whole = self.accepted == fates and self.lost == 0
         return is_whole and self.invented == 0 and self.duplicates == 0
 
@@ -96,10 +98,6 @@ def judge(entries: Iterable[Entry], evidence: Evidence) -> Account:
         account.lost += beyond
         _tell(account, f"lost: {beyond} of {len(replaceable)} updates that were not replaced")
     _look_for_invented(entries, evidence, account)
-    for (incident, revision), n in evidence.alert_stamps.items():
-        if n > 1:
-            account.duplicates += n - 1
-            _tell(account, f"incident {incident} revision {revision} committed {n} times")
     return account
 
 
@@ -111,6 +109,7 @@ def _place_all(
     Returns:
         What only a loss record can explain, and updates that a newer one may have replaced.
     """
+    told_last = _told_last(entries)
     newest_update: dict[str, int] = defaultdict(int)
     for entry in entries:
         if entry.is_update and entry.outcome is not Outcome.REFUSED:
@@ -127,6 +126,8 @@ def _place_all(
             if stamp != (entry.epoch, entry.seq):
                 account.invented += 1
                 _tell(account, f"{entry} came as {stamp}")
+        elif (entry.epoch, entry.seq) in evidence.superseded and is_told_later(entry, told_last):
+            account.superseded += 1
         elif (entry.epoch, entry.seq) in evidence.queued:
             account.queued += 1
         elif entry.is_update and newest_update[entry.incident_id] > entry.revision:
@@ -180,7 +181,30 @@ def _match(entry: Entry, told: _Told, account: Account) -> None:
         _tell(account, f"lost: {entry}")
 
 
+def _told_last(entries: list[Entry]) -> dict[tuple[str, int], int]:
+    """Return the last seq under which each revision was told."""
+    last: dict[tuple[str, int], int] = defaultdict(int)
+    for entry in entries:
+        key = (entry.incident_id, entry.revision)
+        # The number of a put that was cut short is not known; it may well be later.
+        is_cut_short = entry.outcome is Outcome.UNKNOWN
+        last[key] = max(last[key], sys.maxsize if is_cut_short else entry.seq)
+    return last
+
+
+def is_told_later(entry: Entry, told_last: dict[tuple[str, int], int]) -> bool:
+    """Tell whether the same revision was accepted once more."""
+    return told_last[entry.incident_id, entry.revision] > entry.seq
+
+
 def _look_for_invented(entries: list[Entry], evidence: Evidence, account: Account) -> None:
+    told_last = _told_last(entries)
+    known = {(e.epoch, e.seq) for e in entries if e.seq and is_told_later(e, told_last)}
+    # One whose caller was killed in the put may be any of the numbers that nobody was given.
+    beyond = len(evidence.superseded - known) - account.unknown
+    if beyond > 0:
+        account.duplicates += beyond
+        _tell(account, f"taken twice: {beyond} of {sorted(evidence.superseded - known)[:5]}")
     outcomes = {entry.digest: entry.outcome for entry in entries}
     for digest, stamp in evidence.committed.items():
         outcome = outcomes.get(digest)
@@ -195,28 +219,26 @@ def _tell(account: Account, problem: str) -> None:
 
 
 def gather(place: Place) -> Evidence:
-    """Read the desk's file and the mailbox; nothing else may have them open."""
-    committed: dict[str, tuple[int, int]] = {}
-    with DeskStore(place.desk_path) as store:
-        alerts = store.rows("SELECT body, epoch, seq, incident_id, revision FROM alert")
-        others = store.rows(
-            "SELECT body, epoch, seq FROM message WHERE kind IN "
-            f"({int(MessageKind.COVER)}, {int(MessageKind.RESULT)})"
-        )
-        losses = store.rows("SELECT epoch, fields FROM loss")
-        n_messages = store.rows(
-            f"SELECT epoch, seq FROM message WHERE kind = {int(MessageKind.ALERT)}"
-        )
-    for body, epoch, seq, *_ in [*alerts, *others]:
-        committed[digest_of(body)] = (epoch, seq)
+    """Read the desk's file and the mailbox of a run whose programs have ended."""
+    with DeskStore(place.desk_path) as store, Mailbox(place.mailbox, Clocks()) as mailbox:
+        return evidence_of(store, mailbox)
+
+
+def evidence_of(store: DeskStore, mailbox: Mailbox) -> Evidence:
+    """Read what the desk has, and what is still aboard."""
+    alerts = store.rows("SELECT body, epoch, seq FROM alert")
+    others = store.rows(
+        "SELECT body, epoch, seq FROM message WHERE kind IN "
+        f"({int(MessageKind.COVER)}, {int(MessageKind.RESULT)})"
+    )
+    losses = store.rows("SELECT epoch, fields FROM loss")
+    messages = store.rows(f"SELECT epoch, seq FROM message WHERE kind = {int(MessageKind.ALERT)}")
+    committed = {digest_of(body): (epoch, seq) for body, epoch, seq in [*alerts, *others]}
     told = [_loss_at_desk(epoch, fields) for epoch, fields in losses]
-    queued, on_the_way, replaced = _still_queued(place.mailbox)
-    stamps = Counter((incident.hex(), revision) for _, _, _, incident, revision in alerts)
-    of_alerts = {(epoch, seq) for _, epoch, seq, _, _ in alerts}
-    for epoch, seq in n_messages:  # a second message with the same revision has no alert row
-        if (epoch, seq) not in of_alerts:
-            stamps[f"message {epoch}/{seq}", 0] += 2
-    return Evidence(committed, dict(stamps), queued, (*told, *on_the_way), replaced)
+    queued, on_the_way = _still_queued(mailbox)
+    superseded = frozenset(messages) - {(epoch, seq) for _, epoch, seq in alerts}
+    replaced = mailbox.queue_state().coalesced
+    return Evidence(committed, superseded, queued, (*told, *on_the_way), replaced)
 
 
 def _loss_at_desk(epoch: int, text: str) -> LossTold:
@@ -225,18 +247,14 @@ def _loss_at_desk(epoch: int, text: str) -> LossTold:
     return LossTold(epoch, (one, two, three, four), fields["first_seq"], fields["last_seq"])
 
 
-def _still_queued(
-    config: MailboxConfig,
-) -> tuple[frozenset[tuple[int, int]], tuple[LossTold, ...], int]:
-    with Mailbox(config, Clocks()) as mailbox:
-        rows = mailbox.rows("SELECT seq, kind, body FROM outbox")
-        epoch, replaced = mailbox.epoch, mailbox.queue_state().coalesced
+def _still_queued(mailbox: Mailbox) -> tuple[frozenset[tuple[int, int]], tuple[LossTold, ...]]:
+    rows = mailbox.rows("SELECT seq, kind, body FROM outbox")
     losses = []
     for _, kind, body in rows:
         if kind == MessageKind.LOSS:
             loss = decode_loss(body)
-            losses.append(LossTold(epoch, loss.by_severity, loss.first_seq, loss.last_seq))
-    return frozenset((epoch, seq) for seq, _, _ in rows), tuple(losses), replaced
+            losses.append(LossTold(mailbox.epoch, loss.by_severity, loss.first_seq, loss.last_seq))
+    return frozenset((mailbox.epoch, seq) for seq, _, _ in rows), tuple(losses)
 
 
 def account_of(place: Place) -> Account:

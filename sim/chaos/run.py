@@ -180,8 +180,8 @@ def _drain(world: World, request: ChaosRequest) -> float:
 
 def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Add up the JSON of several runs."""
-    names = ("accepted", "committed", "coalesced", "loss_recorded", "queued", "lost", "invented")
-    more = ("duplicates", "unknown", "unknown_committed", "refused", "losses_told")
+    names = ("accepted", "committed", "coalesced", "superseded", "loss_recorded", "queued", "lost")
+    more = ("invented", "duplicates", "unknown", "unknown_committed", "refused", "losses_told")
     added: dict[str, Any] = {name: sum(run[name] for run in runs) for name in (*names, *more)}
     for name in ("faults", "transactions_struck"):
         kinds = sorted({kind for run in runs for kind in run[name]})

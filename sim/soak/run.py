@@ -129,6 +129,7 @@ def run_soak(request: SoakRequest) -> SoakFigures:
             alerts_per_s=request.alerts_per_s,
             mailbox_mb=_MAILBOX_MB,
             status_s=_STATUS_S,
+            is_chaotic=False,
         )
         place.write(folder / "place.json")
         if request.fly:

@@ -33,6 +33,7 @@ from edge.report.evidence import EvidenceKeeper, EvidenceRef
 from edge.report.obey import obey
 from edge.report.outgoing import outgoing_evidence
 from edge.report.status import UplinkHealth, uplink_health_from
+from edge.report.wire import message_from_row
 from tests.brokers import Mosquitto
 from tests.small_disk import fill, small_disk
 from tests.system.delivery import (
@@ -482,3 +483,64 @@ def test_a_will_is_published_when_a_client_vanishes(tmp_path: Path) -> None:
         assert next_incoming(watcher, "sw/farewell").payload == b"bye"
         assert watcher.next_event(0.3) is None
         watcher.close()
+
+
+def test_a_drone_that_comes_back_sends_nothing_that_the_desk_has(place: Place) -> None:
+    """The desk answers its first status with all it has: no row of those goes out again."""
+    with place.mailbox() as mailbox:
+        mailbox.put_all([numbered(n) for n in range(40)])
+        rows = mailbox.take_due(40, lambda _tries: 10**9)  # an uplink sent them, and died
+        with running(place.desk):
+            drone = drone_session(place.mqtt, place.drone_id)
+            for row in rows[::2]:  # with gaps, which no `up_to` covers
+                message = message_from_row(row, place.drone_id, mailbox.epoch)
+                drone.publish(message)
+            wait_until(lambda: len(place.committed) == 20, "half are committed")
+            drone.close()
+            watcher = session(place.mqtt, up_topic(place.drone_id, MessageKind.ALERT), name="w")
+            with place.mailbox() as restarted, running(place.uplink):
+                wait_empty(restarted)
+            again = [open_envelope(m.payload).stamp.seq for m in all_incoming(watcher)]
+            watcher.close()
+    assert sorted(again) == sorted(row.seq for row in rows[1::2])
+    assert place.alert_revisions() == expected(40)
+
+
+def all_incoming(opened: MqttSession) -> list[Incoming]:
+    """Take what has come."""
+    found = []
+    while (event := opened.next_event(0.3)) is not None:
+        if isinstance(event, Incoming):
+            opened.acknowledge(event)
+            found.append(event)
+    return found
+
+
+def test_a_change_of_the_cell_is_not_a_lost_drone(tmp_path: Path) -> None:
+    """A connection that breaks and comes back within the will's delay: nobody hears of it."""
+    with Mosquitto(tmp_path / "broker") as broker:
+        watcher = session(broker.config(), "sw/#", name="watcher")
+        drone = MqttSession(broker.config(), "drone", (), Will("sw/will", b"gone", delay_s=5))
+        drone.start()
+        wait_until(lambda: drone.is_up, "the drone is up")
+        drone.reconnect("the cell changes")
+        wait_until(lambda: drone.connections == 2 and drone.is_up, "it is back by itself")
+        assert all_incoming(watcher) == []
+        drone.close()
+        watcher.close()
+
+
+def test_a_desk_that_is_away_is_not_waited_for_by_what_is_new(place: Place) -> None:
+    """Nobody answers the status: what was never sent goes at once, the rest a little later."""
+    with place.mailbox() as mailbox:
+        mailbox.put(numbered(0))
+        mailbox.take_due(1, lambda _tries: 10**9)  # sent before
+        mailbox.put(numbered(1))
+    watcher = session(place.mqtt, up_topic(place.drone_id, MessageKind.ALERT), name="w")
+    with running(place.uplink):
+        order: list[int] = []
+        while 1 not in order:
+            message = next_incoming(watcher, up_topic(place.drone_id, MessageKind.ALERT))
+            order.append(open_envelope(message.payload).stamp.seq)
+    watcher.close()
+    assert order[0] == 2

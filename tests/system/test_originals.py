@@ -49,7 +49,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def keeper_at(folder: Path, keys: Path, now_ns: list[int], **changes: float) -> EvidenceKeeper:
     privacy = PrivacyConfig(originals_key=keys / "drones/drone-1/originals.pub", **changes)  # type: ignore[arg-type]
-    return EvidenceKeeper(EvidenceConfig(folder=folder), privacy, lambda: UtcNs(now_ns[0]))
+    return EvidenceKeeper(
+        EvidenceConfig(folder=folder), privacy=privacy, utc_ns=lambda: UtcNs(now_ns[0])
+    )
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edge.desk.verify import Verdict, verify
 from edge.desk.vouching import read_drone_keys
 from edge.records import AlertKind
 from edge.report.evidence import EvidenceKeeper, EvidenceRef
-from edge.report.outgoing import outgoing_evidence
+from edge.report.outgoing import outgoing_alert, outgoing_evidence
 from tests.system.delivery import Place, numbered, running, wait_empty, wait_until
 from tests.unit.protocol.alerts import typical_alert
 from tests.unit.report.test_report_parts import coarse, frame, sighting
@@ -62,8 +63,6 @@ def flown(tmp_path_factory: pytest.TempPathFactory, broker: EmbeddedBroker, keys
     pictures.offer(alert.incident_id, frame(), sighting(), coarse)
     ref = pictures.store(alert.incident_id)
     assert isinstance(ref, EvidenceRef)
-    from dataclasses import replace
-
     pictured = replace(alert, evidence_hash=ref.hash8)
     with place.mailbox() as mailbox:
         for half in (range(3), range(3, N_ALERTS)):
@@ -178,3 +177,20 @@ def test_a_forger_with_the_brokers_ear_is_refused(
         mailbox.put(numbered(0))
         wait_until(lambda: any(why in reason for reason in refused()), "the desk refuses")
     assert place.committed == []
+
+
+def test_a_word_that_a_later_one_replaced_is_kept_for_who_verifies(
+    tmp_path: Path, broker: EmbeddedBroker, keys: Path
+) -> None:
+    """A revision told twice, in other words, is one alert; both words are as they were signed."""
+    place = place_at(tmp_path, broker, keys, "drone-1")
+    first = typical_alert(kind=AlertKind.NEW, incident_id=b"told-twice-00001", revision=1)
+    again = replace(first, lat_deg=first.lat_deg + 1e-4)
+    with place.mailbox() as mailbox, running(place.desk, place.uplink):
+        for alert in (first, again):
+            mailbox.put(outgoing_alert(alert))
+            wait_empty(mailbox)
+    verdict = verdict_of(place.desk_path, keys)
+    assert verdict.is_sound, verdict.wrong
+    assert verdict.signed == 2
+    assert len(place.alert_revisions()) == 1

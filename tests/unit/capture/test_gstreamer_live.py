@@ -442,3 +442,18 @@ def test_a_probe_of_silence_says_so() -> None:
     probe = probe_camera(camera(f"udp://:{free_port()}"), nothing, seconds=0.5)
     assert not probe.opened
     assert probe.error
+
+
+def test_a_closed_connection_is_gone_at_once() -> None:
+    """Sockets and pictures of a connection that broke do not wait for a garbage collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        reader = gstreamer.GstOpener(jitter_s=0.1).open(f"udp://:{free_port()}", "h264")
+        pipeline = weakref.ref(reader._run)
+        reader.read(0.05)
+        reader.close()
+        del reader
+        assert pipeline() is None
+    finally:
+        gc.enable()

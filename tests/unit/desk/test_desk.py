@@ -49,6 +49,17 @@ def test_a_message_stored_twice_is_there_once(store: DeskStore) -> None:
     assert store.counts()["alert"] == 2
 
 
+def test_a_revision_told_again_in_other_words_counts_as_the_later_says(store: DeskStore) -> None:
+    """A flight killed before it had noted its telling: the later of one mailbox wins, both ways."""
+    assert put(store, typical_alert(looks=30), 1)
+    assert put(store, typical_alert(looks=35), 3)
+    assert not put(store, typical_alert(looks=31), 2)
+    assert not put(store, typical_alert(looks=40), 9, epoch=8)  # of another file: who knows when
+    ((fields,),) = store.rows("SELECT json_extract(fields, '$.looks') FROM alert")
+    assert fields == 35
+    assert store.counts()["alert"] == 1
+
+
 def test_nothing_of_a_failed_batch_stays(store: DeskStore) -> None:
     """A batch is committed whole or not at all."""
     envelope = Envelope(MessageKind.COVER, Stamp(7, 1), b"\x00")

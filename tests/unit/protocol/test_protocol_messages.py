@@ -117,12 +117,12 @@ def test_a_stamp_holds_no_nonsense(epoch: int, seq: int) -> None:
 REJECTS = st.lists(st.builds(Reject, SEQS, st.text("abc ü", max_size=40)), max_size=5)
 
 
-@given(EPOCHS, U32, st.lists(SEQS, max_size=20), REJECTS)
+@given(EPOCHS, U32, st.lists(SEQS, max_size=20), REJECTS, st.booleans())
 def test_an_ack_comes_back_whole(
-    epoch: int, up_to: int, extra: list[int], reject: list[Reject]
+    epoch: int, up_to: int, extra: list[int], reject: list[Reject], is_resume: bool
 ) -> None:
     """Encoding and decoding an ack are inverse."""
-    ack = Ack(epoch, up_to, tuple(extra), tuple(reject))
+    ack = Ack(epoch, up_to, tuple(extra), tuple(reject), is_resume)
     assert decode_ack(encode_ack(ack)) == ack
 
 
@@ -219,6 +219,7 @@ def test_what_flight_says_of_itself_comes_back(flight: FlightStatus) -> None:
         evidence_dropped=U32,
         reconnects=U32,
         events_dropped=U32,
+        is_resume=st.booleans(),
     )
 )
 def test_a_status_comes_back_whole(status: Status) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config_delivery import MailboxConfig
+from edge.config_delivery import EvidenceConfig, MailboxConfig
 from edge.errors import MailboxFullError
 from edge.protocol.ack import Ack
 from edge.protocol.messages import MessageKind
@@ -18,7 +19,7 @@ from edge.protocol.status import FlightStatus
 from edge.records import UtcNs
 from edge.report.ballast import Ballast
 from edge.report.clocks import Clocks
-from edge.report.evidence import EvidenceRef, NoEvidence
+from edge.report.evidence import EvidenceKeeper, EvidenceRef, NoEvidence
 from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing
 from edge.report.rolelock import RoleLock
@@ -227,3 +228,53 @@ class Story:
             mailbox.expire()
         elif event == "keep":
             mailbox.keep_ballast()
+
+
+# --- before it is full ----------------------------------------------------------------------------
+
+
+def add_pictures(folder: Path, n: int, size_bytes: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in range(n):
+        path = folder / f"{number:04d}.webp"
+        path.write_bytes(bytes(size_bytes))
+        os.utime(path, ns=(number, number))
+
+
+def test_mailbox_and_pictures_share_one_budget_and_pictures_make_way(tmp_path: Path) -> None:
+    """The more alerts wait, the fewer pictures are kept, the oldest first; no alert goes."""
+    pictures = tmp_path / "evidence"
+    config = MailboxConfig(path=tmp_path / "mailbox.db", disk_mb=4.0)
+    with Mailbox(config, Clocks(), pictures) as mailbox:
+        add_pictures(pictures, 250, 15_000)
+        mailbox.trim_pictures()
+        n_before = len(list(pictures.iterdir()))
+        assert n_before > 240
+        mailbox.put_all([Outgoing(MessageKind.ALERT, b"\x40" * 150, 3) for _ in range(2000)])
+        dropped = mailbox.trim_pictures()
+        left = sorted(path.name for path in pictures.iterdir())
+        assert dropped == n_before - len(left) > 0
+        assert left[-1] == "0249.webp"
+        assert mailbox.queue_state().queued == 2000
+        total = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+        assert total <= 4_000_000
+
+
+def test_a_part_of_the_disk_is_left_to_others(disk: Path) -> None:
+    """Whoever else fills it, pictures make way until a twentieth is free again."""
+    with opened(disk, disk / "evidence") as mailbox:
+        add_pictures(disk / "evidence", 200, 15_000)
+        fill(disk, leave_bytes=100_000)
+        assert mailbox.trim_pictures() > 0
+        stat = os.statvfs(disk)
+        assert stat.f_bavail >= 0.05 * stat.f_blocks
+        assert mailbox.trim_pictures() == 0
+
+
+def test_a_picture_for_which_the_budget_has_no_room_is_not_stored(tmp_path: Path) -> None:
+    """The alert goes without it."""
+    config = EvidenceConfig(folder=tmp_path / "evidence")
+    pictures = EvidenceKeeper(config, lambda _taken: 100)
+    pictures.offer(b"i" * 16, frame(), sighting(), coarse)
+    assert pictures.store(b"i" * 16) is NoEvidence.DISK
+    assert list((tmp_path / "evidence").iterdir()) == []

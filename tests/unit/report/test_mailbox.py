@@ -20,6 +20,7 @@ from edge.protocol.loss import LossCause, LossRecord, decode_loss
 from edge.protocol.messages import MessageKind
 from edge.protocol.status import FlightStatus
 from edge.records import AlertKind, UtcNs
+from edge.report import database
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.report.outgoing import Outgoing, outgoing_alert, outgoing_evidence
@@ -488,3 +489,29 @@ def _check_law(mailbox: Mailbox) -> None:
     assert state.accepted <= delivered_losses + state.coalesced + state.lost + alerts
     assert state.accepted >= state.coalesced + state.lost + alerts
     assert state.queued == len(rows)
+
+
+def test_a_file_of_an_earlier_schema_is_brought_up_and_keeps_its_rows(
+    path: Path, times: Times, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an older Skywhistle accepted is delivered by the newer one; the epoch stays."""
+    with Mailbox(MailboxConfig(path=path), times.clocks()) as old:
+        seqs, epoch = old.put_all([message(), message()]), old.epoch
+    later = "ALTER TABLE outbox ADD COLUMN later INTEGER NOT NULL DEFAULT 7;"
+    monkeypatch.setattr(database, "_MIGRATIONS", (*database._MIGRATIONS, later))
+    for _ in range(2):  # the second time there is nothing to do
+        with Mailbox(MailboxConfig(path=path), times.clocks()) as new:
+            assert new.rows("PRAGMA user_version") == [(len(database._MIGRATIONS),)]
+            assert new.rows("SELECT DISTINCT later FROM outbox") == [(7,)]
+            assert (sorted(queued(new)), new.epoch) == (seqs, epoch)
+
+
+def test_only_what_was_never_sent_can_be_asked_for(mailbox: Mailbox, times: Times) -> None:
+    """While the desk is asked what it has, what an earlier uplink sent does not go out again."""
+    sent = mailbox.put(message())
+    mailbox.take_due(9, resend_after(5))
+    new = mailbox.put(message())
+    times.mono_ns += 60 * SECOND
+    taken = mailbox.take_due(9, resend_after(5), only_new=True)
+    assert [row.seq for row in taken] == [new]
+    assert [row.seq for row in mailbox.take_due(9, resend_after(5))] == [sent]

@@ -270,7 +270,7 @@ def test_a_licence_plate_beside_the_finding_cannot_be_read(tmp_path: Path) -> No
     for max_cm, contrast in ((10.0, 30.0), (None, 100.0)):
         folder = tmp_path / str(max_cm)
         privacy = PrivacyConfig(max_detail_cm=max_cm)
-        evidence = EvidenceKeeper(EvidenceConfig(folder=folder), privacy)
+        evidence = EvidenceKeeper(EvidenceConfig(folder=folder), privacy=privacy)
         assert evidence.offer(INCIDENT_ID, seen, shed, lambda _part: 0.01)
         ref = evidence.store(INCIDENT_ID)
         assert isinstance(ref, EvidenceRef)
