@@ -153,6 +153,18 @@ class Authority:
         _write_signing_pair(folder / "sign.key", public)
         return folder
 
+    def broker_host(self) -> str:
+        """Return the first name or address that the broker's certificate holds."""
+        path = self.folder / "broker" / "broker.crt"
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except (OSError, ValueError, x509.ExtensionNotFound) as error:
+            raise KeysError(
+                f"{path}: cannot be read ({error}); leave a copy of the broker's folder here"
+            ) from error
+        return str(next(iter(names.value)).value)
+
     def revoke(self, name: str, now: datetime) -> int:
         """Withdraw every certificate of a name; the broker must read the new list.
 
