@@ -57,6 +57,7 @@ def verify(store: DeskStore, keys: DroneKeys) -> list[Verdict]:
     for drone_id, epoch in sorted({*contents, *chains}):
         verdict = Verdict(drone_id, epoch)
         links = list(_read(chains.get((drone_id, epoch), []), verdict))
+        claimed = {link.said.seq for link in links}
         if links and drone_id not in keys:
             verdict.wrong.append("signed, but no key of this drone is at hand: nothing is proved")
         else:
@@ -64,6 +65,7 @@ def verify(store: DeskStore, keys: DroneKeys) -> list[Verdict]:
         _check_order(links, verdict)
         known = contents.get((drone_id, epoch), {})
         _check_contents(links, known, refused.get((drone_id, epoch), set()), verdict)
+        verdict.unsigned = len(known.keys() - claimed)
         newest = max((link.said.n for link in links), default=0)
         verdict.open_end = max(0, heads.get((drone_id, epoch), 0) - newest)
         verdicts.append(verdict)
@@ -82,12 +84,16 @@ def _read(rows: Iterable[bytes], verdict: Verdict) -> Iterator[_Link]:
 def _well_signed(
     links: Iterable[_Link], keys: Mapping[bytes, PublicKey], verdict: Verdict
 ) -> Iterator[_Link]:
+    failed: dict[str, list[int]] = defaultdict(list)
     for link in links:
         try:
             link.voucher.verify(keys)
             yield link
         except SignatureError as error:
-            verdict.wrong.append(f"message {link.said.seq}: {error}")
+            failed[str(error)].append(link.said.seq)
+    for why, seqs in failed.items():
+        more = f" and {len(seqs) - 1} more" if len(seqs) > 1 else ""
+        verdict.wrong.append(f"message {min(seqs)}{more}: {why}")
 
 
 def _check_order(links: list[_Link], verdict: Verdict) -> None:
@@ -127,7 +133,6 @@ def _check_contents(
             verdict.wrong.append(f"{kind} {seq} is not what was signed: it has been changed")
         else:
             verdict.signed += 1
-    verdict.unsigned = sum(1 for seq in contents if seq not in said_of)
 
 
 def _chains(store: DeskStore) -> dict[tuple[str, int], list[bytes]]:
