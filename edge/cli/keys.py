@@ -14,6 +14,18 @@ keys = typer.Typer(
     help="Certificates for broker, desk and drones, and a broker that asks for them.",
 )
 _FOLDER = typer.Argument(..., help="Where the authority lies. Keep it off the aircraft.")
+_AT = "/etc/skywhistle/keys"  # where a folder lies on its machine
+_DRONE_TABLES = f"""
+[signing]
+key_file = "{_AT}/sign.key"
+
+[commands]
+keys = ["{_AT}/command.pub"]
+
+[privacy]
+originals_key = "{_AT}/originals.pub"
+"""
+_DESK_TABLE = f'\n[desk]\ndrone_keys = "{_AT}/drones"\n'
 _DAYS = typer.Option(730, min=1, max=3650, help="How long certificates hold.")
 
 
@@ -48,7 +60,7 @@ def init(
     typer.echo(f"{folder / 'authority'}: the authority; whoever has ca.key can speak for anyone")
     typer.echo(f"{made}: for the broker's machine; mosquitto -c {made}/mosquitto.conf")
     typer.echo(f"{folder / 'desk'}: for the command centre's machine")
-    typer.echo(_mqtt_table(broker[0], port, "desk"))
+    typer.echo(_mqtt_table(broker[0], port, "desk") + _DESK_TABLE)
     typer.echo(f"next: skywhistle keys drone {folder} patrol-01")
 
 
@@ -60,10 +72,15 @@ def drone(
 ) -> None:
     """Make a drone's certificate and keys: a folder to copy onto the aircraft."""
     from edge.desk.authority import Authority
+    from edge.desk.broker_files import listener_port
 
-    made = Authority(folder).issue_drone(drone_id, _now(), days)
-    typer.echo(f"{made}: for the aircraft; copy it as /etc/skywhistle/keys, mode 700")
-    typer.echo(_mqtt_table("BROKER", 8883, drone_id))
+    authority = Authority(folder)
+    made = authority.issue_drone(drone_id, _now(), days)
+    typer.echo(f"{made}: for the aircraft; copy it as {_AT}, mode 700; its patrol.toml:")
+    port = listener_port(folder / "broker")
+    typer.echo(_mqtt_table(authority.broker_host(), port, drone_id) + _DRONE_TABLES)
+    desk = folder / "desk" / "drones" / f"{drone_id}.pub"
+    typer.echo(f"{desk}: for the desk's `drone_keys`, which it reads when it starts")
 
 
 @keys.command()
@@ -110,10 +127,9 @@ def show(folder: Path = _FOLDER) -> None:
 
 def _mqtt_table(host: str, port: int, name: str) -> str:
     """Return what its patrol.toml says of the broker."""
-    at = "/etc/skywhistle/keys"
     return (
-        f'\n[mqtt]\nhost = "{host}"\nport = {port}\nca_file = "{at}/ca.crt"\n'
-        f'cert_file = "{at}/{name}.crt"\nkey_file = "{at}/{name}.key"\n'
+        f'\n[mqtt]\nhost = "{host}"\nport = {port}\nca_file = "{_AT}/ca.crt"\n'
+        f'cert_file = "{_AT}/{name}.crt"\nkey_file = "{_AT}/{name}.key"\n'
     )
 
 

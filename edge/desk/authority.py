@@ -148,8 +148,22 @@ class Authority:
         _write(folder / "originals.pub", (self.folder / DESK / "originals.pub").read_bytes())
         _write(folder / "config.pub", (self.folder / "authority" / "config.pub").read_bytes())
         public = self.folder / DESK / "drones" / f"{drone_id}.pub"
+        if public.exists():  # what it has signed so far is verified by that key
+            public.replace(public.with_name(f"{drone_id}.until-{now:%Y%m%dT%H%M%S}.pub"))
         _write_signing_pair(folder / "sign.key", public)
         return folder
+
+    def broker_host(self) -> str:
+        """Return the first name or address that the broker's certificate holds."""
+        path = self.folder / "broker" / "broker.crt"
+        try:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except (OSError, ValueError, x509.ExtensionNotFound) as error:
+            raise KeysError(
+                f"{path}: cannot be read ({error}); leave a copy of the broker's folder here"
+            ) from error
+        return str(next(iter(names.value)).value)
 
     def revoke(self, name: str, now: datetime) -> int:
         """Withdraw every certificate of a name; the broker must read the new list.

@@ -80,3 +80,13 @@ def write_broker_files(
         (folder / "acl").chmod(0o600)  # mosquitto warns of one that others may read
     except OSError as error:
         raise KeysError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def listener_port(folder: Path) -> int:
+    """Return the port that the `mosquitto.conf` in a broker's folder listens on."""
+    try:
+        lines = (folder / "mosquitto.conf").read_text().splitlines()
+    except OSError:
+        return DEFAULT_PORT
+    ports = [line.split()[1] for line in lines if line.startswith("listener ")]
+    return int(ports[0]) if ports and ports[0].isdigit() else DEFAULT_PORT

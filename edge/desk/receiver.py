@@ -14,14 +14,14 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from edge.config_delivery import MqttConfig
 from edge.desk.store import DeskStore, Receipt
-from edge.desk.vouching import vouched_for
+from edge.desk.vouching import DroneKeys, vouched_for
 from edge.errors import MailboxError, ProtocolError
 from edge.protocol.ack import MAX_EXTRA, MAX_REJECTS, Ack, Reject, encode_ack
 from edge.protocol.alert import decode_alert
@@ -31,7 +31,6 @@ from edge.protocol.messages import Envelope, MessageKind, Stamp, open_envelope, 
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Incoming, Linked, Message, Unlinked, Will
 from edge.protocol.original import decode_part
-from edge.protocol.signing import PublicKey
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.text import alert_as_dict, utc_text
 from edge.protocol.topics import (
@@ -106,7 +105,7 @@ class Desk:
         store: DeskStore,
         on_commit: Callable[[CommittedAlert], None],
         utc_ns: UtcClock,
-        drone_keys: Mapping[str, PublicKey] | None = None,
+        drone_keys: DroneKeys | None = None,
     ) -> None:
         self._drone_keys = drone_keys or {}
         self._store = store
@@ -343,7 +342,7 @@ def run_desk(
     stop: threading.Event,
     utc_ns: UtcClock,
     *,
-    drone_keys: Mapping[str, PublicKey] | None = None,
+    drone_keys: DroneKeys | None = None,
 ) -> None:
     """Run a desk until stopped.
 

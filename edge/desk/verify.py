@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from edge.desk.store import DeskStore
+from edge.desk.vouching import DroneKeys
 from edge.errors import ProtocolError, SignatureError
 from edge.protocol.loss import LossCause, decode_loss
 from edge.protocol.messages import MessageKind
-from edge.protocol.signing import PublicKey, by_id
+from edge.protocol.signing import PublicKey
 from edge.protocol.vouch import NO_LINK, Statement, Voucher, digest_of, voucher_from
 
 _LONGEST_SPAN = 100_000  # of a loss record
@@ -41,7 +42,7 @@ class _Link:
     said: Statement
 
 
-def verify(store: DeskStore, keys: Mapping[str, PublicKey]) -> list[Verdict]:
+def verify(store: DeskStore, keys: DroneKeys) -> list[Verdict]:
     """Go through everything that is committed.
 
     Args:
@@ -56,13 +57,15 @@ def verify(store: DeskStore, keys: Mapping[str, PublicKey]) -> list[Verdict]:
     for drone_id, epoch in sorted({*contents, *chains}):
         verdict = Verdict(drone_id, epoch)
         links = list(_read(chains.get((drone_id, epoch), []), verdict))
+        claimed = {link.said.seq for link in links}
         if links and drone_id not in keys:
             verdict.wrong.append("signed, but no key of this drone is at hand: nothing is proved")
         else:
-            links = list(_well_signed(links, by_id([keys[drone_id]] if links else []), verdict))
+            links = list(_well_signed(links, keys.get(drone_id, {}), verdict))
         _check_order(links, verdict)
         known = contents.get((drone_id, epoch), {})
         _check_contents(links, known, refused.get((drone_id, epoch), set()), verdict)
+        verdict.unsigned = len(known.keys() - claimed)
         newest = max((link.said.n for link in links), default=0)
         verdict.open_end = max(0, heads.get((drone_id, epoch), 0) - newest)
         verdicts.append(verdict)
@@ -81,12 +84,16 @@ def _read(rows: Iterable[bytes], verdict: Verdict) -> Iterator[_Link]:
 def _well_signed(
     links: Iterable[_Link], keys: Mapping[bytes, PublicKey], verdict: Verdict
 ) -> Iterator[_Link]:
+    failed: dict[str, list[int]] = defaultdict(list)
     for link in links:
         try:
             link.voucher.verify(keys)
             yield link
         except SignatureError as error:
-            verdict.wrong.append(f"message {link.said.seq}: {error}")
+            failed[str(error)].append(link.said.seq)
+    for why, seqs in failed.items():
+        more = f" and {len(seqs) - 1} more" if len(seqs) > 1 else ""
+        verdict.wrong.append(f"message {min(seqs)}{more}: {why}")
 
 
 def _check_order(links: list[_Link], verdict: Verdict) -> None:
@@ -126,7 +133,6 @@ def _check_contents(
             verdict.wrong.append(f"{kind} {seq} is not what was signed: it has been changed")
         else:
             verdict.signed += 1
-    verdict.unsigned = sum(1 for seq in contents if seq not in said_of)
 
 
 def _chains(store: DeskStore) -> dict[tuple[str, int], list[bytes]]:

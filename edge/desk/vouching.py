@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from edge.errors import ConfigError, ProtocolError, SignatureError
 from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind
-from edge.protocol.signing import PublicKey, by_id, read_public_key
+from edge.protocol.signing import PublicKey, read_public_keys
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.vouch import Statement, digest_of
 
+# By drone, then by the key's id: a drone's former keys stay, for what it signed with them.
+DroneKeys: TypeAlias = Mapping[str, Mapping[bytes, PublicKey]]
 
-def read_drone_keys(folder: Path | None) -> dict[str, PublicKey]:
+
+def read_drone_keys(folder: Path | None) -> dict[str, dict[bytes, PublicKey]]:
     """Read the drones' public keys, `<drone>.pub`, as `skywhistle keys` lays them out.
+
+    Former keys are `<drone>.<anything>.pub`.
 
     Raises:
         ConfigError: There is no such folder, or a file in it is no key.
@@ -23,14 +29,13 @@ def read_drone_keys(folder: Path | None) -> dict[str, PublicKey]:
         return {}
     if not folder.is_dir():
         raise ConfigError(f"desk.drone_keys {folder}: is no folder; see `skywhistle keys`")
-    return {
-        path.stem: read_public_key(path, "desk.drone_keys") for path in sorted(folder.glob("*.pub"))
-    }
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.pub")):
+        files.setdefault(path.name.partition(".")[0], []).append(path)
+    return {drone: read_public_keys(paths, "desk.drone_keys") for drone, paths in files.items()}
 
 
-def vouched_for(
-    drone_id: str, envelope: Envelope, keys: Mapping[str, PublicKey]
-) -> Statement | None:
+def vouched_for(drone_id: str, envelope: Envelope, keys: DroneKeys) -> Statement | None:
     """Check what a drone says of its message.
 
     A drone whose key is known must sign everything but its last will, which the broker publishes.
@@ -43,13 +48,13 @@ def vouched_for(
         SignatureError: It must be signed and is not, or the signature does not fit.
         ProtocolError: The statement is of another message.
     """
-    key = keys.get(drone_id)
+    known = keys.get(drone_id)
     if envelope.voucher is None:
-        if key is not None and not _is_last_will(envelope):
+        if known is not None and not _is_last_will(envelope):
             raise SignatureError(f"not signed, though {drone_id} has a key here")
         return None
-    if key is not None:
-        envelope.voucher.verify(by_id([key]))
+    if known is not None:
+        envelope.voucher.verify(known)
     said = envelope.voucher.read()
     stamp = envelope.stamp
     if (said.epoch, said.seq, said.kind) != (stamp.epoch, stamp.seq, int(envelope.kind)):

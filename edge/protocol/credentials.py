@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from edge.config_delivery import MqttConfig
 from edge.errors import ConfigError
 
 _GROUP_AND_OTHERS: Final = 0o077
+_OTHERS: Final = 0o007
 
 
 class _ClosingSocket(ssl.SSLSocket):
@@ -67,5 +69,14 @@ def check_secret(path: Path, key: str) -> None:
         mode = path.stat().st_mode
     except OSError as error:
         raise ConfigError(f"{key} {path}: {error.strerror}; make the file, mode 600") from error
-    if mode & _GROUP_AND_OTHERS:
+    if mode & (_OTHERS if _is_credential(path) else _GROUP_AND_OTHERS):
         raise ConfigError(f"{key} {path} may be read by others; run `chmod 600 {path}`")
+
+
+def _is_credential(path: Path) -> bool:
+    """Tell whether systemd has put a file there for this service (`LoadCredential=`).
+
+    It may let the service's user in by an access list, and then the group's bits show that list.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return folder is not None and path.is_relative_to(folder)

@@ -57,7 +57,7 @@ class Place:
     desk_folder: Path | None = None  # None: the drone's
     command_keys: tuple[Path, ...] = ()
     sign_key: Path | None = None
-    drone_keys: dict[str, PublicKey] = field(default_factory=dict)
+    drone_keys: dict[str, dict[bytes, PublicKey]] = field(default_factory=dict)
     committed: list[CommittedAlert] = field(default_factory=list)
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from edge.config_delivery import MqttConfig
 from edge.desk.probe import probe_broker
 from edge.errors import ConfigError
+from edge.protocol.credentials import read_password
 from edge.protocol.mqtt import MqttSession
 from edge.report.status import UplinkHealth, uplink_health_from
 from tests.brokers import Authority, Mosquitto
@@ -151,3 +152,21 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, authority: Aut
         MqttSession(missing, "drone-1", ())
     with pytest.raises(ConfigError, match="cannot be used"):
         MqttSession(MqttConfig(ca_file=tmp_path / "none.pem"), "drone-1", ())
+
+
+def test_a_credential_of_systemd_is_taken_as_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group's bits of such a file are an access list's; elsewhere they are the group's."""
+    credential, elsewhere = tmp_path / "credentials" / "password", tmp_path / "password"
+    credential.parent.mkdir()
+    for path in (credential, elsewhere):
+        path.write_text("secret\n")
+        path.chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credential.parent))
+    assert read_password(MqttConfig(tls=False, username="d", password_file=credential)) == "secret"
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_password(MqttConfig(tls=False, username="d", password_file=elsewhere))
+    credential.chmod(0o444)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_password(MqttConfig(tls=False, username="d", password_file=credential))

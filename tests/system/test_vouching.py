@@ -145,7 +145,22 @@ def test_a_signature_of_another_drone_proves_nothing(copy: Path, keys: Path) -> 
     for table in ("alert", "voucher", "message", "media"):
         tamper(copy, f"UPDATE {table} SET drone = 'drone-2'")
     verdict = verdict_of(copy, keys)
-    assert any("not the drone's" in sentence for sentence in verdict.wrong)
+    (told,) = [sentence for sentence in verdict.wrong if "not the drone's" in sentence]
+    assert told.startswith(f"message 1 and {N_ALERTS} more: ")  # the picture, too
+    assert verdict.unsigned == 0
+
+
+def test_a_renewed_key_leaves_what_the_former_signed_proved(
+    copy: Path, keys: Path, tmp_path: Path
+) -> None:
+    """A drone's certificate and key are renewed; its earlier flights are verified as before."""
+    now, renewed = datetime.now(timezone.utc), tmp_path / "renewed"
+    shutil.copytree(keys, renewed)
+    authority = Authority(renewed)
+    authority.revoke("drone-1", now)
+    authority.issue_drone("drone-1", now, 30)
+    assert len(read_drone_keys(renewed / "desk" / "drones")["drone-1"]) == 2
+    assert verdict_of(copy, renewed).is_sound
 
 
 @pytest.mark.parametrize("signs_as", [None, "drone-2"])

@@ -28,10 +28,15 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_what_is_printed_is_the_table_that_works(made: Path) -> None:
-    """The table that `keys drone` prints is a config's, and its files are in the folder."""
+    """The tables that `keys drone` prints are a config's, and their files are in the folder."""
     shown = keys("drone", made, "patrol-02").output
-    table = tomli.loads(shown[shown.index("[mqtt]") :])["mqtt"]
+    pasted = tomli.loads(shown[shown.index("[mqtt]") : shown.index(str(made / "desk"))])
+    table = pasted["mqtt"]
+    assert (table["host"], table["port"]) == ("mqtt.example.org", 8883)
     folder = made / "drones" / "patrol-02"
+    files = [pasted["signing"]["key_file"], pasted["privacy"]["originals_key"]]
+    for name in (*files, *pasted["commands"]["keys"]):
+        assert (folder / Path(name).name).is_file()
     for name in ("ca_file", "cert_file", "key_file"):
         table[name] = folder / Path(table[name]).name
         assert table[name].is_file()
