@@ -36,7 +36,7 @@ def geo(
     recordings: Path = typer.Option(
         RECORDINGS, help="Real logs, stills and chessboards of others: logs, flights, calibration."
     ),
-    flights: int = typer.Option(60, min=2, max=2000, help="Of geometry, for each noise preset."),
+    flights: int = typer.Option(100, min=2, max=2000, help="Of geometry, for each noise preset."),
     only: list[GeoPart] = typer.Option([], help="Measure this part alone; may be given twice."),
 ) -> None:
     """Measure how right places are, how well their ellipses know it, and the calibrations."""
