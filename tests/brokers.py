@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge.config_delivery import MqttConfig
 from edge.desk.broker import free_port
 
 START_WAIT_S = 10.0
+_ISSUING = threading.Lock()
 
 TLS_CONF = """\
 listener {port} 127.0.0.1
@@ -52,7 +54,14 @@ class Authority:
         return authority
 
     def issue(self, name: str, extension: str = "") -> tuple[Path, Path]:
-        """Make a certificate and key whose common name is `name`."""
+        """Make a certificate and key whose common name is `name`; the same ones when asked again."""
+        with _ISSUING:  # two flights of one test may ask at once
+            certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+            if not certificate.exists():
+                self._issue(name, extension)
+            return certificate, key
+
+    def _issue(self, name: str, extension: str) -> None:
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         _openssl(
@@ -65,7 +74,6 @@ class Authority:
             f" -CAcreateserial -days 2 -extfile {extensions} -out {certificate}".split()
         )
         key.chmod(0o600)
-        return certificate, key
 
 
 class Mosquitto:

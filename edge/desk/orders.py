@@ -25,6 +25,7 @@ from edge.protocol.topics import command_topic, up_topic
 from edge.records import UtcNs
 
 _LINK_WAIT_S: Final = 12.0
+_NOBODY_LISTENS: Final = 0x10  # reason code of MQTT 5: no matching subscribers
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,11 @@ def send_order(
             elif isinstance(event, Published):
                 if event.is_refused:
                     raise BrokerError(f"the broker refuses the command: {event.reason}")
+                if event.code == _NOBODY_LISTENS:
+                    raise BrokerError(
+                        f"{command.drone_id} has never been at this broker, so nobody keeps the "
+                        "command for it; is that its name?"
+                    )
                 is_sent, deadline = True, time.monotonic() + wait_s
             elif isinstance(event, Incoming):
                 session.acknowledge(event)

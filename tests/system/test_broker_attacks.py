@@ -32,9 +32,13 @@ from edge.config_delivery import MqttConfig
 from edge.desk.authority import Authority
 from edge.desk.broker import free_port
 from edge.desk.broker_files import write_broker_files
+from edge.desk.orders import Order, send_order
 from edge.desk.probe import probe_broker
-from edge.errors import KeysError
+from edge.errors import BrokerError, KeysError
+from edge.protocol.command import Verb
 from edge.protocol.credentials import tls_context
+from edge.protocol.signing import read_signing_key
+from edge.records import UtcNs
 
 pytestmark = pytest.mark.system
 
@@ -567,3 +571,11 @@ def test_secrets_are_readable_by_their_owner_alone(town: Town) -> None:
     for path in secrets:
         assert path.stat().st_mode & 0o777 == 0o600, path
         assert path.parent.stat().st_mode & 0o777 == 0o700, path
+
+
+def test_a_command_to_a_drone_that_never_was_here_says_so(town: Town) -> None:
+    """Nobody keeps it, so nobody is told that it waits."""
+    key = read_signing_key(town.folder / "desk" / "command.key", "key")
+    order = Order("drone-9", Verb.PING, valid_s=600).command(UtcNs(time.time_ns()))
+    with pytest.raises(BrokerError, match="has never been at this broker"):
+        send_order(town.config("desk"), order, key, WAIT_S)

@@ -327,6 +327,8 @@ def test_a_command_is_signed_taken_once_and_answered(place: Place) -> None:
 
     with place.mailbox() as mailbox, running(place.uplink, place.desk, fly):
         spy = session(place.mqtt, "sw/v1/+/dn/cmd", name="spy")
+        mailbox.put(numbered(0))
+        wait_empty(mailbox)  # so the drone has been at the broker, which keeps its commands
         answer = send_order(place.mqtt, order, signer, WAIT_S)
         assert answer == CommandResult(order.nonce, Outcome.DONE, f"here, {order.nonce.hex()}")
         recorded = next_incoming(spy, command_topic("drone-1")).payload

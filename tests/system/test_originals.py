@@ -86,6 +86,7 @@ def test_an_original_leaves_for_a_case_and_is_what_was_seen(place: Place, keys: 
 
     with place.mailbox() as mailbox, running(place.uplink, place.desk, fly):
         mailbox.put_all([outgoing_alert(alert), outgoing_evidence(alert, ref.path)])
+        wait_empty(mailbox)  # so the drone has been at the broker, which keeps its commands
         answer = send_order(place.mqtt, order, signer, WAIT_S)
         assert isinstance(answer, CommandResult)
         assert answer.outcome is Outcome.DONE, answer.text

@@ -79,13 +79,14 @@ def test_every_frame_of_every_file_comes_and_then_it_ends() -> None:
 
 
 def test_ticks_come_when_no_frame_does() -> None:
-    """A silent camera still gives the loop its time."""
+    """A silent camera still gives the loop its time, and no faster than the clock goes."""
     stop = threading.Event()
+    began_ns = time.monotonic_ns()
     ticks = list(islice(events([Source("a", True)], stop, tick_s=0.02), 3))
     assert all(isinstance(tick, Tick) for tick in ticks)
     times = [tick.mono_ns for tick in ticks if isinstance(tick, Tick)]
     assert times == sorted(times)
-    assert times[-1] - times[0] >= 0.9 * 2 * 20_000_000
+    assert times[-1] - began_ns >= 2 * 20_000_000  # the first may be late, and the next in time
 
 
 def test_a_file_that_is_always_ready_does_not_starve_ticks() -> None:
