@@ -54,7 +54,7 @@ class Authority:
         return authority
 
     def issue(self, name: str, extension: str = "") -> tuple[Path, Path]:
-        """Make a certificate and key whose common name is `name`; the same ones when asked again."""
+        """Make a certificate and key of common name `name`; asked again, give the same."""
         with _ISSUING:  # two flights of one test may ask at once
             certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
             if not certificate.exists():
