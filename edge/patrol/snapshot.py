@@ -22,6 +22,7 @@ from edge.errors import SkywhistleError
 from edge.patrol.dossier import Dossier
 from edge.patrol.extent import Extent, Point
 from edge.patrol.incidents import Incidents
+from edge.patrol.look import is_usable
 from edge.patrol.passes import Settled
 from edge.patrol.told import Told
 from edge.records import Incident, IncidentState, MonoNs, Sighting, TimeQuality, UtcTime
@@ -29,6 +30,7 @@ from edge.records import Incident, IncidentState, MonoNs, Sighting, TimeQuality,
 log = logging.getLogger(__name__)
 
 VERSION = 1
+PLANE_M = 1e6  # a district's plane reaches no further
 MAX_FILE_BYTES = 256 * 1024 * 1024
 UNKNOWN_TIME = UtcTime(None, TimeQuality.NONE)
 
@@ -215,7 +217,7 @@ def load(
         return _moved_aside(path, NotRestored.OTHER_PLANE, f"{saved.plane!r}, now {plane!r}")
     try:
         dossiers = [_restored(one, mono_ns, incidents.association) for one in saved.dossiers]
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ArithmeticError) as error:
         return _moved_aside(path, NotRestored.DAMAGED, str(error))
     incidents.adopt(dossiers)
     earlier = {one.incident_id: _Earlier(one.looks, one.best, one.told) for one in dossiers}
@@ -270,7 +272,9 @@ def _restored(saved: SavedDossier, mono_ns: int, association: AssociationConfig)
         # A crash may have come between the mailbox's commit of the next alert and this file; the
         # desk takes a revision once, so that number must not be used for other words.
         dossier.least_revision = saved.revision + 2
-    dossier.bounds()  # fails here, not in flight, where the numbers make no place
+    # Fails here, not in flight, where the numbers make no place.
+    if not (is_usable(best) and all(abs(side_m) <= PLANE_M for side_m in dossier.bounds())):
+        raise ValueError(f"incident {saved.incident_id} is nowhere on a district's plane")
     return dossier
 
 

@@ -24,7 +24,7 @@ from edge.records import Alert, AlertFlags
 MAX_DECODE_BYTES: Final = 16 * 1024
 _EPOCH_1970: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAP_MAJOR, _ARRAY_MAJOR = 5, 4
-_HEX_LINE: Final = re.compile(rb"(?:(?P<topic>sw/v1/\S+)\s+)?(?P<hex>(?:[0-9A-Fa-f]{2}\s*)+)")
+_HEX_LINE: Final = re.compile(rb"(?:(?P<topic>sw/v1/[!-~]+)\s+)?(?P<hex>(?:[0-9A-Fa-f]{2}\s*)+)")
 
 
 @dataclass(frozen=True, slots=True)
