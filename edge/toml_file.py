@@ -26,7 +26,7 @@ _PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""  # of a key: bare, or quoted a
 _NAME = rf"{_PART}(?:\s*\.\s*{_PART})*"
 _HEADER = re.compile(rf"^\s*(\[{{1,2}})\s*({_NAME})\s*\]{{1,2}}\s*(#.*)?$")
 _KEY = re.compile(rf"^\s*({_NAME})\s*=")
-_MAX_BYTES = 1_000_000  # such a file is a page of text; more is the wrong file
+_MAX_BYTES = 256_000  # such a file is a page of text; more is the wrong file
 # No key of ours has five parts, and the library's time grows with the square of their number.
 _LONG_NAME = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}\s*\.\s*){{32}}")
 _MOST_MISTAKES = 20  # that are told; looking for the line of each takes its time
@@ -57,7 +57,10 @@ class TomlFile:
         except ValidationError as error:
             found = error.errors(include_url=False)
             details = _deepest([_placed(detail) for detail in found[: 10 * _MOST_MISTAKES]])
-            sentences = [_sentence(self, model, detail) for detail in details[:_MOST_MISTAKES]]
+            places = list(_places(self.text))
+            sentences = [
+                _sentence(self.path, places, model, detail) for detail in details[:_MOST_MISTAKES]
+            ]
             if len(details) > _MOST_MISTAKES:
                 sentences.append(f"{self.path}: and {len(found) - _MOST_MISTAKES} more")
             raise self.error("\n".join(sentences)) from error
@@ -99,8 +102,12 @@ def read_toml(path: Path, error: type[SkywhistleError], advice: str) -> TomlFile
 
 def line_of(text: str, place: Place) -> int:
     """Find the line (from 1) of a key in TOML text; its table's line when the key is not there."""
+    return _line_among(_places(text), place)
+
+
+def _line_among(places: Iterable[tuple[int, Place]], place: Place) -> int:
     best, best_depth = 1, 0
-    for line, here in _places(text):
+    for line, here in places:
         depth = _shared(here, place)
         if depth == len(here) and depth > best_depth:
             best, best_depth = line, depth
@@ -146,10 +153,12 @@ def _deepest(details: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _sentence(file: TomlFile, model: type[BaseModel], detail: ErrorDetails) -> str:
+def _sentence(
+    path: Path, places: list[tuple[int, Place]], model: type[BaseModel], detail: ErrorDetails
+) -> str:
     place = tuple(part for part in detail["loc"] if not str(part).startswith("function-"))
     key = ".".join(str(part) for part in place) or "(the whole file)"
-    where = f"{file.path}:{line_of(file.text, place)}: {key}"
+    where = f"{path}:{_line_among(places, place)}: {key}"
     if detail["type"] == "extra_forbidden":
         known = _known_keys(model, place[:-1])
         near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)

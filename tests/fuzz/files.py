@@ -60,10 +60,10 @@ def _shipped(*patterns: str) -> list[bytes]:
 
 
 def _configs() -> list[bytes]:
-    return [*_shipped("patrol.toml", "sim/patrol*.toml"), _SMALL_CONFIG]
+    return [*_shipped("patrol.toml", "sim/patrol*.toml"), SMALL_CONFIG]
 
 
-_SMALL_CONFIG: Final = b"""drone_id = "drone-1"
+SMALL_CONFIG: Final = b"""drone_id = "drone-1"
 [[camera]]
 id = "main"
 source = "video.mp4"
@@ -151,7 +151,7 @@ def _signed_folder() -> Path:
     """A config with what it names, and a good list over all of it."""
     folder = scratch() / "signed"
     (folder / "model").mkdir(parents=True)
-    (folder / "patrol.toml").write_bytes(_SMALL_CONFIG)
+    (folder / "patrol.toml").write_bytes(SMALL_CONFIG)
     for name in ("model/model.toml", "camera.toml", "mount.toml", "zone.geojson"):
         (folder / name).write_text(name)
     sign_files(read_settings(folder / "patrol.toml"), KEY)
