@@ -100,14 +100,14 @@ def _run_worker(result: Result, folder: Path, seconds: int, cases: int, progress
     spec.write_text(json.dumps({"target": name, "folder": str(folder), "options": options}))
     command = [sys.executable, "-m", "tests.fuzz.worker", str(spec)]
     with (folder / "log.txt").open("a") as log:
-        worker = subprocess.Popen(
+        with subprocess.Popen(
             command, cwd=REPO, stdout=log, stderr=subprocess.PIPE, text=True, errors="replace"
-        )
-        assert worker.stderr is not None
-        for line in worker.stderr:
-            progress.hear(line, before)
-            log.write(line)
-        return worker.wait()
+        ) as worker:
+            assert worker.stderr is not None
+            for line in worker.stderr:
+                progress.hear(line, before)
+                log.write(line)
+        return worker.returncode
 
 
 def _add_tally(result: Result, folder: Path) -> None:

@@ -15,7 +15,7 @@ from tests.fuzz.target import refused
 from tests.fuzz.targets import TARGETS
 from tests.unit.vision.tiny_models import cell_model
 
-HANG_S = 1.0  # of CPU
+HANG_S = 10.0  # of CPU: ten times what the long form allows, on a computer a tenth as fast
 _RING = [[0, 0], [1, 0], [1, 1], [0, 0]]
 _FLIGHT = (
     'format = 1\nname = "a"\n[telemetry]\nlog = "log.tlog"\n[[camera]]\nid = "a"\n'
@@ -72,7 +72,7 @@ FOUND = {
 
 @pytest.mark.parametrize("found", FOUND.values(), ids=list(FOUND))
 def test_what_was_found_is_refused_in_words(found: tuple[str, bytes]) -> None:
-    """No error but ours comes out, and within a second of CPU."""
+    """No error but ours comes out, and soon."""
     name, data = found
     start_s = time.process_time()
     with pytest.raises(SkywhistleError):
