@@ -8,6 +8,7 @@ and `result.json`; the last line printed is a summary of all.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import re
 import subprocess
@@ -158,6 +159,8 @@ def main() -> int:
     if told.list:
         _tell("\n".join(names))
         return 0
+    if importlib.util.find_spec("atheris") is None:
+        parser.error("needs atheris: pip install -e '.[fuzz]' (Linux on x86_64, Python 3.11 on)")
     results = []
     for name in names:
         result = run_target(name, told.minutes, told.cases, told.out)
