@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 
 from edge.capture.recording import _frame_times, open_flight
-from edge.config import AssociationConfig, PatrolConfig, ZoneConfig
+from edge.config import AssociationConfig, DistrictConfig, PatrolConfig, ZoneConfig
 from edge.errors import UnsignedError
 from edge.geo.camera import read_intrinsics
 from edge.geo.camera_file import CameraFile
 from edge.geo.mount import read_mount
-from edge.geo.plane import LocalPlane
+from edge.geo.plane import LocalPlane, known_origin
 from edge.geo.survey import place_pixels, read_pixels, read_poses
 from edge.geo.terrain import TerrainTile, read_tile, write_tile
 from edge.patrol import snapshot
@@ -230,6 +230,12 @@ def _check_tile(data: bytes) -> None:
     assert len(tile.low_high_m) == 2
 
 
+def _check_origin(data: bytes) -> None:
+    plane = known_origin(on_disk("origin.json", data).parent, DistrictConfig())
+    assert plane is not None
+    assert plane.enu_from_geodetic(plane.origin_lat_deg, plane.origin_lon_deg) is not None
+
+
 # --- tables ---------------------------------------------------------------------------------------
 
 _POSES: Final = b"""image,lat_deg,lon_deg,height_m,yaw_deg,pitch_deg,roll_deg,lat_sigma_m
@@ -420,6 +426,7 @@ TARGETS: Final = (
     Target("signed-list", lambda: [_signed_list()], _check_signed, mutate_text, 64 * 1024, 120),
     Target("geojson", _geojsons, _check_geojson, mutate_text, 64 * 1024),
     Target("terrain-tile", _tiles, _check_tile, mutate_bytes, 8 * 1024),
+    Target("origin", _constant(b'{"lat_deg": 31.5, "lon_deg": 120.3}'), _check_origin, mutate_text),
     Target("survey-csv", _constant(_POSES), _check_poses, mutate_text),
     Target(
         "frames-csv",

@@ -66,6 +66,7 @@ FOUND = {
         "camera",
         b'id = "a"\nwidth_px = 9\nheight_px = 9\nfx_px = 1e-320\nfy_px = 1\ncx_px = 4\ncy_px = 4\n',
     ),
+    "an origin beyond any float": ("origin", b'{"lat_deg": 1%s, "lon_deg": 0}' % (b"0" * 400)),
     "metadata that is no UTF-8": ("model", model(note="~~~").replace(b"~~~", b"\xab~~")),
 }
 

@@ -56,6 +56,7 @@ from edge.protocol.status import (
 )
 from edge.protocol.text import decode_stream
 from edge.protocol.texts import fit_texts
+from edge.protocol.topics import CHANNEL_OF_KIND, parse_up, up_topic
 from edge.protocol.vouch import Statement, Voucher, digest_of, vouch, voucher_bytes, voucher_from
 from edge.records import Reading
 from tests.fuzz.mutate import mutate_bytes, mutate_cbor
@@ -258,6 +259,12 @@ def _check_stream(data: bytes) -> None:
         message.as_text().encode()
 
 
+def _check_topic(data: bytes) -> None:
+    told = parse_up(data.decode("utf-8", "replace"))
+    assert told.channel in CHANNEL_OF_KIND.values()
+    assert up_topic(told.drone_id, MessageKind.ALERT).count("/") == 4
+
+
 def _mutate_any(data: bytes, rng: Any) -> bytes:
     return (mutate_cbor if rng.random() < 0.5 else mutate_bytes)(data, rng)
 
@@ -300,5 +307,6 @@ TARGETS: Final = (
     Target("media", _medias, _check_media, mutate_cbor),
     Target("original", _parts, _check_part, mutate_cbor, 12 * 1024),
     Target("seal", _sealed_files, _check_seal, mutate_bytes, 512),
+    Target("topic", lambda: [b"sw/v1/drone-1/up/alert"], _check_topic, mutate_bytes, 256),
     Target("decode-stream", _streams, _check_stream, _mutate_any),
 )
