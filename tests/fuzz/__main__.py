@@ -95,6 +95,7 @@ def _run_worker(result: Result, folder: Path, seconds: int, cases: int, progress
     options = [
         f"-max_total_time={max(1, seconds)}", f"-runs={cases}", f"-timeout={_TIMEOUT_S}",
         f"-max_len={TARGETS[name].max_bytes}", "-rss_limit_mb=4096", "-len_control=0",
+        "-mutate_depth=2",  # the mutators change several things at once already
         f"-artifact_prefix={folder}/", "-reload=0", str(folder / "corpus"),
     ]  # fmt: skip
     spec = folder / "spec.json"
