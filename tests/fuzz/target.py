@@ -32,7 +32,7 @@ class Target:
     check: Callable[[bytes], None]
     mutate: Mutator
     max_bytes: int = 4096
-    short_cases: int = 300
+    short_cases: int = 600
     is_in_child: bool = False
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -43,6 +46,17 @@ def model(**metadata: str) -> bytes:
     return data
 
 
+def tile_of_zeros(side: int) -> bytes:
+    """Write a tile in the few bytes that zeros take."""
+    row = np.zeros(side, np.int32).tobytes()
+    out, head = io.BytesIO(), io.BytesIO()
+    whole = {"descr": "<i4", "fortran_order": False, "shape": (side, side)}
+    np.lib.format.write_array_header_1_0(head, whole)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as kept:
+        kept.writestr("heights_cm.npy", head.getvalue() + row * side)
+    return out.getvalue()
+
+
 FOUND = {
     "a topic that is no UTF-8": ("decode-stream", b"sw/v1/a\xff 84"),
     "lists in lists": ("config", b"a = " + b"[" * 30_000),
@@ -67,6 +81,12 @@ FOUND = {
         b'id = "a"\nwidth_px = 9\nheight_px = 9\nfx_px = 1e-320\nfy_px = 1\ncx_px = 4\ncy_px = 4\n',
     ),
     "an origin beyond any float": ("origin", b'{"lat_deg": 1%s, "lon_deg": 0}' % (b"0" * 400)),
+    "a tile that unpacks to more than flies": ("terrain-tile", tile_of_zeros(5_100)),
+    "a sigma beyond any float": (
+        "survey-csv",
+        b"image,lat_deg,lon_deg,height_m,yaw_deg,pitch_deg,roll_deg,lat_sigma_m\n"
+        b"a.jpg,1,2,100,35,-60,0,1e308\n",
+    ),
     "metadata that is no UTF-8": ("model", model(note="~~~").replace(b"~~~", b"\xab~~")),
 }
 
