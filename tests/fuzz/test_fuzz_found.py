@@ -101,6 +101,17 @@ def test_what_was_found_is_refused_in_words(found: tuple[str, bytes]) -> None:
     assert time.process_time() - start_s < HANG_S
 
 
+@pytest.mark.parametrize("hostile", [np.inf, -np.inf, np.nan, 3e38, -3e38])
+def test_boxes_that_are_no_numbers_are_dropped(hostile: float) -> None:
+    """Whatever numbers come out of a model, the flight goes on without a word from numpy."""
+    told = onnx.load_model_from_string(model(names="{0: 'a'}"))
+    boxes = np.full((1, 4, 64), hostile, np.float32)
+    boxes[:, :, 1::3] = -hostile
+    at = next(i for i, one in enumerate(told.graph.initializer) if one.name == "boxes")
+    told.graph.initializer[at].CopyFrom(onnx.numpy_helper.from_array(boxes, "boxes"))
+    assert not refused(TARGETS["model"].check, told.SerializeToString())
+
+
 def test_a_size_of_5000_digits_is_no_size() -> None:
     """Metadata that says nothing sensible is passed over where the model says it itself."""
     assert not refused(TARGETS["model"].check, model(names="{0: 'a'}", imgsz="9" * 5000))
