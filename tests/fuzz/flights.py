@@ -11,12 +11,14 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
 from edge.capture.clock import BootClock, utc_by_record_time
 from edge.capture.dispatch import WANTED
+from edge.capture.gstreamer_recipes import recipe_from_url
 from edge.capture.link_frames import MESSAGE_IDS, MESSAGE_NAMES, FrameCutter, Header
 from edge.capture.link_signing import LinkSigning
 from edge.capture.logs import read_log
 from edge.capture.rates import RateAsker
 from edge.capture.recording_spec import FlightTelemetry
 from edge.capture.recording_stills import messages_of, posed_stills
+from edge.capture.streams import text_of, url_of
 from edge.capture.telemetry import Telemetry
 from edge.records import NoPose, Pose
 from tests.fuzz.mutate import Mutator, frame_of, mutate_bytes, mutate_mavlink, mutate_text
@@ -39,6 +41,9 @@ _KEY: Final = bytes(range(32))
 _UTC_US: Final = 1_790_000_000_000_000
 _STEP_MS: Final = 40
 _MOST_MESSAGES: Final = 5000  # of an input of some kB
+_NETWORK: Final = frozenset(
+    {"rtsp", "rtsps", "rtspt", "rtspu", "udp", "tcp", "mpegts", "mpegts+udp"}
+)
 _NAMES: Final = (
     "ATTITUDE", "GLOBAL_POSITION_INT", "SYSTEM_TIME", "GPS_RAW_INT", "EKF_STATUS_REPORT",
 )  # fmt: skip
@@ -90,6 +95,26 @@ def _ask(telemetry: Telemetry, now_ns: int) -> None:
         telemetry.utc(now_ns - ago_ns)
     telemetry.requests_due(RateAsker({"ATTITUDE": 30.0, "GPS_RAW_INT": 5.0}), now_ns)
     telemetry.video_streams()
+
+
+def _addresses() -> list[bytes]:
+    return [
+        b"\0rtsp://10.0.0.2:8554/eo", b"\x01udp://@239.1.2.3:5600", b"\x02tcp://camera:5000",
+        b"\x03mpegts://:5601", b"\x00camera:8554/eo", b"\x01192.168.1.20:5600", b"\x035600",
+        b"\x02camera:5600",
+    ]  # fmt: skip
+
+
+def _check_address(data: bytes) -> None:
+    """What a link announces puts nothing of its own into a pipeline."""
+    url = url_of(data[0] if data else 0, text_of(data[1:]))
+    if url is None:
+        return
+    assert url.isascii() and url.isprintable() and " " not in url
+    assert url.partition("://")[0] in _NETWORK
+    head = recipe_from_url(url, "auto", 0.1).head
+    assert head.count("!") == (0 if url.startswith("rtsp") else 1), head
+    assert head.count('"') in {0, 2}, head
 
 
 def _signed_frames() -> list[bytes]:
@@ -188,6 +213,7 @@ def _rows(count: int) -> list[Any]:
 
 TARGETS: Final = (
     Target("mavlink", _links, _check_link, mutate_mavlink, 1024, 250),
+    Target("stream-address", _addresses, _check_address, _either(mutate_bytes, mutate_text), 256),
     Target("mavlink-signed", _signed_frames, _check_signing, mutate_mavlink, 1024),
     Target("tlog", _tlogs, _reads(".tlog"), mutate_mavlink, 8 * 1024, 150),
     Target("dataflash", lambda: [dataflash(_rows(90))], _reads(".bin"), mutate_bytes, 8192, 150),

@@ -68,6 +68,31 @@ def test_an_address_becomes_a_url_of_the_config(kind: int, uri: str, url: str | 
     assert url_of(kind, uri) == url
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "gst://fakesrc ! filesink location=owned",
+        "v4l2:///dev/video0",
+        "v4l2://x!filesink",
+        "csi://0",
+        "file:///etc/hosts",
+        "tcp://camera!filesink:5600",
+        "tcp://camera ! filesink location=owned name=x:5600",
+        "udp://10.0.0.2 ! fakesink :5600",
+        "rtsp://camera/eo ! fakesink",
+        "rtsp://[camera",
+        "rtsp://camera:70000/eo",
+        "[camera",
+        "rtsp://camera/\n",
+        "camera ! filesink location=owned:5600",
+    ],
+)
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 255])
+def test_nothing_but_a_place_on_the_network_can_be_announced(kind: int, uri: str) -> None:
+    """Who can send on the link names no device, no file and no element of a pipeline."""
+    assert url_of(kind, uri) is None
+
+
 def test_texts_come_in_every_shape() -> None:
     """A text may be str, bytes or numbers, padded with NULs or not ended at all."""
     assert text_of("eo\0rubbish") == "eo"
