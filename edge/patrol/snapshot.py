@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge.config import AssociationConfig
 from edge.errors import SkywhistleError
+from edge.patrol.covariance import determinant
 from edge.patrol.dossier import Dossier
 from edge.patrol.extent import Extent, Point
 from edge.patrol.incidents import Incidents
@@ -273,9 +275,24 @@ def _restored(saved: SavedDossier, mono_ns: int, association: AssociationConfig)
         # desk takes a revision once, so that number must not be used for other words.
         dossier.least_revision = saved.revision + 2
     # Fails here, not in flight, where the numbers make no place.
-    if not (is_usable(best) and all(abs(side_m) <= PLANE_M for side_m in dossier.bounds())):
+    if not (_is_sound(saved) and all(abs(side_m) <= PLANE_M for side_m in dossier.bounds())):
         raise ValueError(f"incident {saved.incident_id} is nowhere on a district's plane")
     return dossier
+
+
+def _is_sound(saved: SavedDossier) -> bool:
+    """Tell whether all numbers are such as a flight writes: finite, and errors that are errors."""
+    settled, information = saved.settled, saved.settled.information
+    sizes = [side_m for size in (*saved.sizes, saved.cut_size) for side_m in size]
+    moments = (settled.moment_east, settled.moment_north, settled.square, saved.ground_amsl_m)
+    return (
+        is_usable(saved.best)
+        and all(map(math.isfinite, (*information, *moments, *sizes)))
+        and min(sizes) >= 0.0
+        and information[0] > 0.0
+        and determinant(information) > 0.0
+        and all(0.0 <= score <= 1.0 for score in saved.scores)
+    )
 
 
 def _moved_aside(path: Path, reason: NotRestored, why: str) -> NotRestored:

@@ -124,9 +124,13 @@ def test_a_permit_until_the_last_day_there_is_stands() -> None:
     assert not refused(TARGETS["geojson"].check, json.dumps(whole).encode())
 
 
-def test_an_incident_that_is_nowhere_does_not_come_back() -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("moment_east", 1e308), ("information", [0.25, -1.0, 0.25]), ("information", [0.0, 0.0, 0.0])],
+)
+def test_an_incident_that_is_nowhere_does_not_come_back(key: str, value: Any) -> None:
     """Numbers that make no place end at the start, and the flight begins with no incidents."""
     (good,) = TARGETS["incidents"].seeds()
     saved = json.loads(good)
-    saved["dossiers"][0]["settled"]["moment_east"] = 1e308
+    saved["dossiers"][0]["settled"][key] = value
     TARGETS["incidents"].check(json.dumps(saved).encode())
