@@ -30,6 +30,7 @@ _ON_THE_NETWORK = re.compile(
     r"|(?:udp|rtp|tcp|mpegts|mpegts\+udp)://@?(?:[A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):\d{1,5}/?",
     re.ASCII | re.IGNORECASE,
 )
+MAX_STREAMS = 32  # of one component; the largest cameras have six
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
@@ -177,7 +178,10 @@ class StreamCatalogue:
         stream = stream_of(msg)
         if asked is None or stream is None:
             return
-        asked.streams[(int(getattr(msg, "camera_device_id", 0)), stream.stream_id)] = stream
+        key = (int(getattr(msg, "camera_device_id", 0)), stream.stream_id)
+        if key not in asked.streams and len(asked.streams) >= MAX_STREAMS:
+            return  # of 65,536 that a liar could announce
+        asked.streams[key] = stream
         asked.expected = int(msg.count)
 
     def due(self, now_mono_ns: int) -> list[MessageRequest]:

@@ -10,6 +10,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from edge.capture.link_frames import FrameCutter
 from edge.capture.streams import (
     CAMERA_INFORMATION_ID,
+    MAX_STREAMS,
     VIDEO_STREAM_INFORMATION_ID,
     MessageRequest,
     StreamCatalogue,
@@ -133,6 +134,16 @@ def test_all_zeros_is_no_camera_and_is_asked_again_for_ever() -> None:
     assert catalogue.streams() == ()
     assert 20 < asked < 60
     assert stream_of(stream(0, 0, 0, b"")) is None
+
+
+def test_a_liar_cannot_announce_without_end() -> None:
+    """However many streams a component announces, a bounded number is kept."""
+    catalogue = StreamCatalogue()
+    for number in range(200):
+        catalogue.hear_stream(stream(number, 255, 0, b"rtsp://a/%d" % number))
+    assert len(catalogue.streams()) == MAX_STREAMS
+    catalogue.hear_stream(stream(0, 255, 0, b"rtsp://b/0"))
+    assert "rtsp://b/0" in {one.url for one in catalogue.streams()}
 
 
 def test_a_camera_component_answers_for_itself() -> None:
