@@ -165,6 +165,13 @@ def utc_text(utc_ns: int | None) -> str | None:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def printable(text: str) -> str:
+    """Write what would move a terminal's cursor, or worse, as its number: others sent this text."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _decode_map(payload: bytes, topic: str | None) -> DecodedMessage:
     fields = decode_item(payload, MAX_DECODE_BYTES)
     if isinstance(fields.get(2), bytes):  # an alert's incident id; an ack has a number there
@@ -233,8 +240,8 @@ def _plain(value: Any) -> Any:
 def _lines(fields: dict[str, Any], indent: str) -> Iterator[str]:
     for name, value in fields.items():
         if isinstance(value, dict):
-            yield f"{indent}{name}"
+            yield printable(f"{indent}{name}")
             yield from _lines(value, indent + "  ")
         elif value not in (None, "", []):
             shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
-            yield f"{indent}{name:<22} {shown}"
+            yield printable(f"{indent}{name:<22} {shown}")

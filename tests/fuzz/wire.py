@@ -256,7 +256,7 @@ def _streams() -> list[bytes]:
 def _check_stream(data: bytes) -> None:
     for message in decode_stream(data):
         json.dumps(message.as_dict(), allow_nan=False).encode()
-        message.as_text().encode()
+        assert all(line.isprintable() for line in message.as_text().split("\n"))
 
 
 def _check_topic(data: bytes) -> None:
