@@ -57,6 +57,12 @@ def tile_of_zeros(side: int) -> bytes:
     return out.getvalue()
 
 
+# A message that says it is longer than the file: pyulog goes back by what it says.
+CIRCULAR_ULOG = (
+    b"ULog\x01\x125\x01\x00Zb\x02" + bytes(228) + b"\x01\x00\x00\x00/\x00Fvehicle_attitude:}"
+)
+
+
 FOUND = {
     "a topic that is no UTF-8": ("decode-stream", b"sw/v1/a\xff 84"),
     "lists in lists": ("config", b"a = " + b"[" * 30_000),
@@ -87,6 +93,7 @@ FOUND = {
         b"image,lat_deg,lon_deg,height_m,yaw_deg,pitch_deg,roll_deg,lat_sigma_m\n"
         b"a.jpg,1,2,100,35,-60,0,1e308\n",
     ),
+    "a log that is read in circles": ("ulog", CIRCULAR_ULOG),
     "metadata that is no UTF-8": ("model", model(note="~~~").replace(b"~~~", b"\xab~~")),
 }
 
