@@ -103,7 +103,7 @@ def _same_again(decode: Callable[[bytes], Any], encode: Callable[[Any], bytes]) 
     return check
 
 
-def _envelopes() -> list[bytes]:
+def envelopes() -> list[bytes]:
     alert = _alerts()[0]
     voucher = vouch(Statement(_STAMP.epoch, 7, 42, 1, bytes(16), digest_of(alert)), KEY)
     return [
@@ -242,7 +242,7 @@ def _sealed_files() -> list[bytes]:
 
 
 def _streams() -> list[bytes]:
-    wire = _envelopes()
+    wire = envelopes()
     topic = b"sw/v1/drone-1/up/alert "
     return [
         b"".join(wire[:4]),
@@ -271,7 +271,7 @@ def _mutate_any(data: bytes, rng: Any) -> bytes:
 
 TARGETS: Final = (
     Target("alert", _alerts, _same_again(decode_alert, encode_alert), mutate_cbor, 1024),
-    Target("envelope", _envelopes, _check_envelope, mutate_cbor, 12 * 1024),
+    Target("envelope", envelopes, _check_envelope, mutate_cbor, 12 * 1024),
     Target("voucher", _vouchers, _check_voucher, mutate_cbor, 256),
     Target("ack", _acks, _check_ack, mutate_cbor),
     Target(
