@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.fuzz.target import SCRATCH_IN, memory
 from tests.fuzz.targets import TARGETS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -101,10 +104,12 @@ def _run_worker(result: Result, folder: Path, seconds: int, cases: int, progress
     spec = folder / "spec.json"
     spec.write_text(json.dumps({"target": name, "folder": str(folder), "options": options}))
     command = [sys.executable, "-m", "tests.fuzz.worker", str(spec)]
-    with (folder / "log.txt").open("a") as log:
+    # libFuzzer ends its process without a farewell: the scratch is taken away here.
+    with (folder / "log.txt").open("a") as log, TemporaryDirectory(dir=memory()) as scratch:
         with subprocess.Popen(
-            command, cwd=REPO, stdout=log, stderr=subprocess.PIPE, text=True, errors="replace"
-        ) as worker:
+            command, cwd=REPO, env=os.environ | {SCRATCH_IN: scratch},
+            stdout=log, stderr=subprocess.PIPE, text=True, errors="replace",
+        ) as worker:  # fmt: skip
             assert worker.stderr is not None
             for line in worker.stderr:
                 progress.hear(line, before)

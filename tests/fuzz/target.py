@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +13,8 @@ from pathlib import Path
 
 from edge.errors import SkywhistleError
 from tests.fuzz.mutate import Mutator
+
+SCRATCH_IN = "SKYWHISTLE_FUZZ_SCRATCH"  # names the folder of a worker's scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,18 @@ def refused(check: Callable[[bytes], None], data: bytes) -> bool:
     return False
 
 
+def memory() -> Path:
+    """Return a folder that is in memory, where there is one."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() else Path(tempfile.gettempdir())
+
+
 @cache
 def scratch() -> Path:
-    """Return a folder in memory for what is read by its path."""
-    memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="sw-fuzz-", dir=memory if memory.is_dir() else None))
+    """Return a folder for what is read by its path; it goes when the process does."""
+    path = Path(tempfile.mkdtemp(prefix="sw-fuzz-", dir=os.environ.get(SCRATCH_IN) or memory()))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def on_disk(name: str, data: bytes) -> Path:

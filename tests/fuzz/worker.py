@@ -78,7 +78,7 @@ class Worker:
         tally.slowest_s = max(tally.slowest_s, spent_s)
         if spent_s > HANG_S:
             self._found("hang", data, None)
-        if time.monotonic() - self._told_s > _TOLD_EVERY_S:
+        if tally.cases % 10_000 == 0 or time.monotonic() - self._told_s > _TOLD_EVERY_S:
             self.tell()
 
     def tell(self) -> None:
