@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -230,6 +231,8 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Enum):
         return value.name.lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     if isinstance(value, dict):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

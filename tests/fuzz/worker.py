@@ -104,8 +104,10 @@ class Worker:
 
 def _kind(error: Exception) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/edge/" in f.filename]
-    where = f" at {frames[-1].filename.rpartition('/edge/')[2]}:{frames[-1].lineno}"
-    return type(error).__name__ + (where if frames else "")
+    if not frames:
+        return type(error).__name__  # a law of the target's own
+    where = frames[-1].filename.rpartition("/edge/")[2]
+    return f"{type(error).__name__} at {where}:{frames[-1].lineno}"
 
 
 def main() -> None:

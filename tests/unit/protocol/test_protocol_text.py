@@ -124,3 +124,10 @@ def test_no_text_of_an_alert_reaches_the_terminal_raw() -> None:
     assert all(line.isprintable() for line in told.split("\n"))
     assert "a\\x1b[2J\\r" in told
     assert "城管" in told
+
+
+def test_what_is_no_number_is_text_in_json() -> None:
+    """A body of a later schema may hold NaN and infinities, which JSON has not."""
+    payload = seal(MessageKind.COVER, Stamp(7, 1), encode_item([float("nan"), float("-inf"), 0.5]))
+    told = json.loads(json.dumps(describe(payload), allow_nan=False))
+    assert told["fields"]["body"] == ["nan", "-inf", 0.5]
