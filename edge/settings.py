@@ -39,9 +39,8 @@ def read_settings(path: Path) -> Settings:
     """
     file = read_toml(path, ConfigError, "give the path of a patrol.toml")
     patrol = file.into(PatrolConfig)
-    base = path.resolve().parent
     return Settings(
-        patrol=_with_absolute_paths(patrol, base),
+        patrol=_with_absolute_paths(patrol, path),
         path=path,
         config_hash=_hash8(file.text),
     )
@@ -87,12 +86,12 @@ def json_schema() -> str:
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
-def _with_absolute_paths(model: PatrolConfig, base: Path) -> PatrolConfig:
+def _with_absolute_paths(model: PatrolConfig, config: Path) -> PatrolConfig:
     """Make each path in the config absolute: relative ones start at the config's folder."""
 
     def resolved(value: Any) -> Any:
         if isinstance(value, Path):
-            return (base / value.expanduser()).resolve()
+            return _absolute(value, config)
         if isinstance(value, BaseModel):
             return value.model_copy(
                 update={name: resolved(getattr(value, name)) for name in type(value).model_fields}
@@ -103,13 +102,20 @@ def _with_absolute_paths(model: PatrolConfig, base: Path) -> PatrolConfig:
 
     absolute: PatrolConfig = resolved(model)
     cameras = tuple(
-        camera.model_copy(update={"source": _absolute_source(camera.source, base)})
+        camera.model_copy(update={"source": _absolute_source(camera.source, config)})
         for camera in absolute.camera
     )
     return absolute.model_copy(update={"camera": cameras})
 
 
-def _absolute_source(source: str, base: Path) -> str:
+def _absolute(path: Path, config: Path) -> Path:
+    try:
+        return (config.resolve().parent / path.expanduser()).resolve()
+    except (RuntimeError, ValueError, OSError) as error:  # ~nobody, a zero byte, links in a circle
+        raise ConfigError(f"{config}: {str(path)!r} is no path ({error}); correct it") from error
+
+
+def _absolute_source(source: str, config: Path) -> str:
     if "://" in source or source == "mavlink" or source.startswith("gst:"):
         return source
-    return str((base / Path(source).expanduser()).resolve())
+    return str(_absolute(Path(source), config))

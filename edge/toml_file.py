@@ -26,7 +26,11 @@ _PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""  # of a key: bare, or quoted a
 _NAME = rf"{_PART}(?:\s*\.\s*{_PART})*"
 _HEADER = re.compile(rf"^\s*(\[{{1,2}})\s*({_NAME})\s*\]{{1,2}}\s*(#.*)?$")
 _KEY = re.compile(rf"^\s*({_NAME})\s*=")
-_MAX_BYTES = 1_000_000  # such a file is a page of text; more is the wrong file
+_MAX_BYTES = 256_000  # such a file is a page of text; more is the wrong file
+# No key of ours has five parts, and the library's time grows with the square of their number.
+_LONG_NAME = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART}\s*\.\s*){{32}}")
+_MOST_MISTAKES = 20  # that are told; looking for the line of each takes its time
+_MOST_SHOWN = 200  # characters of a value
 
 Place = tuple[int | str, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -51,8 +55,14 @@ class TomlFile:
         try:
             return model.model_validate(self.table)
         except ValidationError as error:
-            details = _deepest([_placed(detail) for detail in error.errors()])
-            sentences = [_sentence(self, model, detail) for detail in details]
+            found = error.errors(include_url=False)
+            details = _deepest([_placed(detail) for detail in found[: 10 * _MOST_MISTAKES]])
+            places = list(_places(self.text))
+            sentences = [
+                _sentence(self.path, places, model, detail) for detail in details[:_MOST_MISTAKES]
+            ]
+            if len(details) > _MOST_MISTAKES:
+                sentences.append(f"{self.path}: and {len(found) - _MOST_MISTAKES} more")
             raise self.error("\n".join(sentences)) from error
 
 
@@ -65,7 +75,8 @@ def read_toml(path: Path, error: type[SkywhistleError], advice: str) -> TomlFile
         advice: What to do where there is no such file.
 
     Raises:
-        SkywhistleError: Of the kind `error`: missing, too large, not UTF-8, not TOML.
+        SkywhistleError: Of the kind `error`: missing, too large, not UTF-8, not TOML, or nested
+            or named beyond all sense.
     """
     try:
         data = path.read_bytes()
@@ -75,17 +86,28 @@ def read_toml(path: Path, error: type[SkywhistleError], advice: str) -> TomlFile
         raise error(f"{path}: {len(data)} bytes are not such a file; {advice}")
     try:
         text = data.decode("utf-8")
-        return TomlFile(path, text, tomllib.loads(text), error)
+        if _LONG_NAME.search(text):
+            raise error(f"{path}: has a key of more than 32 parts; {advice}")
+        table = tomllib.loads(text)
     except UnicodeDecodeError as refusal:
         raise error(f"{path}: is not UTF-8 text ({refusal}); save it as UTF-8") from refusal
-    except tomllib.TOMLDecodeError as refusal:
+    except ValueError as refusal:  # not TOML, or a number of thousands of digits
         raise error(f"{path}: is not TOML: {refusal}") from refusal
+    except RecursionError as refusal:
+        raise error(f"{path}: lists or tables nested too deeply for such a file") from refusal
+    if _has_long_number(table):
+        raise error(f"{path}: holds a whole number of more than 64 bits, which TOML has not")
+    return TomlFile(path, text, table, error)
 
 
 def line_of(text: str, place: Place) -> int:
     """Find the line (from 1) of a key in TOML text; its table's line when the key is not there."""
+    return _line_among(_places(text), place)
+
+
+def _line_among(places: Iterable[tuple[int, Place]], place: Place) -> int:
     best, best_depth = 1, 0
-    for line, here in _places(text):
+    for line, here in places:
         depth = _shared(here, place)
         if depth == len(here) and depth > best_depth:
             best, best_depth = line, depth
@@ -100,6 +122,15 @@ def law_broken(place: Place, message: str) -> PydanticCustomError:
         message: What is wrong and what to do.
     """
     return PydanticCustomError("law_broken", "{message}", {"place": place, "message": message})
+
+
+def _has_long_number(value: Any) -> bool:
+    """Find what the library takes, and what later nobody can even print."""
+    if isinstance(value, dict):
+        return any(map(_has_long_number, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_long_number, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def _placed(detail: ErrorDetails) -> ErrorDetails:
@@ -122,21 +153,29 @@ def _deepest(details: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _sentence(file: TomlFile, model: type[BaseModel], detail: ErrorDetails) -> str:
+def _sentence(
+    path: Path, places: list[tuple[int, Place]], model: type[BaseModel], detail: ErrorDetails
+) -> str:
     place = tuple(part for part in detail["loc"] if not str(part).startswith("function-"))
     key = ".".join(str(part) for part in place) or "(the whole file)"
-    where = f"{file.path}:{line_of(file.text, place)}: {key}"
+    where = f"{path}:{_line_among(places, place)}: {key}"
     if detail["type"] == "extra_forbidden":
         known = _known_keys(model, place[:-1])
         near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(known))}"
-        return f"{where}: unknown key (value {detail['input']!r}); {hint}"
+        return f"{where}: unknown key (value {_shown(detail)}); {hint}"
     if detail["type"] == "missing":
         return f"{where}: is missing; add it"
     message = detail["msg"].removeprefix("Value error, ")
     if isinstance(detail["input"], dict):  # a law over several keys: the sentence names them
         return f"{where}: {message}"
-    return f"{where} = {detail['input']!r}: {message}"
+    return f"{where} = {_shown(detail)}: {message}"
+
+
+def _shown(detail: ErrorDetails) -> str:
+    """Return the value that is refused, cut where it is no line any more."""
+    told = repr(detail["input"])
+    return told if len(told) <= _MOST_SHOWN else f"{told[:_MOST_SHOWN]}…"
 
 
 def _places(text: str) -> Iterable[tuple[int, Place]]:

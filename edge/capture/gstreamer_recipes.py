@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ CODECS = ("h264", "h265")
 # Where a camera speaks RTP without a session description, the clock rate is that of all video.
 _RTP_CAPS = "application/x-rtp,media=video,clock-rate=90000,encoding-name={name}"
 
+_HOST = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)  # it goes into the pipeline's text
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -58,7 +60,10 @@ def recipe_from_url(url: str, encoding: str, jitter_s: float, guess: str = "h264
     """
     if url.startswith("gst:"):
         return _own_pipeline(url)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # half an IPv6 address
+        raise VideoError(f"{without_password(url)}: is no address ({error})") from error
     jitter_ms = round(jitter_s * 1000)
     if parts.scheme in {"rtsp", "rtsps", "rtspt", "rtspu"}:
         return _rtsp(url, jitter_ms)
@@ -126,7 +131,7 @@ def _mpegts(parts: SplitResult) -> Recipe:
 
 def _tcp(parts: SplitResult) -> Recipe:
     host, port = parts.hostname, _port(parts)
-    if not host:
+    if not host or not _HOST.fullmatch(host):
         raise VideoError(f"{parts.geturl()}: names no host; write tcp://192.168.1.10:5600")
     return Recipe(
         f"tcpclientsrc name=packets host={host} port={port} ! parsebin name=head",

@@ -34,6 +34,7 @@ _SIGNATURE_BYTES: Final = 6
 _TAIL_BYTES: Final = 1 + 6 + _SIGNATURE_BYTES  # link id, timestamp, signature
 _EPOCH_2015_S: Final = 1_420_070_400
 _STAMPS_PER_S: Final = 100_000
+_STAMPS: Final = 1 << 48
 _NS_PER_STAMP: Final = 10_000
 # A stream that is new here may be this far behind what was heard already (the standard's minute).
 _NEW_STREAM_BEHIND: Final = 60 * _STAMPS_PER_S
@@ -142,9 +143,10 @@ def read_stamp(state_dir: Path | None) -> int:
     if state_dir is None:
         return 0
     try:
-        return int((state_dir / STAMP_FILE).read_text())
+        stamp = int((state_dir / STAMP_FILE).read_text())
     except (OSError, ValueError):
         return 0
+    return stamp if 0 <= stamp < _STAMPS else 0  # a longer one could not be sent
 
 
 def keep_stamp(state_dir: Path | None, stamp: int) -> None:

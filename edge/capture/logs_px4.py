@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -39,6 +39,7 @@ TOPICS = (
     "vehicle_local_position", "vehicle_gps_position", "sensor_gps", "home_position",
     "distance_sensor", "gimbal_device_attitude_status",
 )  # fmt: skip
+_MOST_READS = 140_000  # without coming further: two for each byte of 64 KiB, and some
 MAX_BYTES = 2 << 30  # it is read into memory as a whole
 _LONGEST_US = 10 * 86_400 * 10**6  # a time stamp further from the log's start is damage
 _CLOCK_FIXES = 50
@@ -114,11 +115,32 @@ def _load(path: Path) -> dict[str, Topic]:
         if path.stat().st_size > MAX_BYTES:
             raise TelemetryError(f"{path}: more than {MAX_BYTES >> 30} GiB; cut it first")
         with path.open("rb") as file:
-            read = ULog(file, message_name_filter_list=list(TOPICS))
+            read = ULog(_Onward(file, path), message_name_filter_list=list(TOPICS))
         found: dict[str, Topic] = {}
         for data in sorted(read.data_list, key=lambda one: one.multi_id, reverse=True):
             found[data.name] = _topic(data.data, float(read.start_timestamp))
     return {name: found.get(name, Topic(np.empty(0), {})) for name in TOPICS}
+
+
+class _Onward:
+    """A file for a reader that goes round in circles on some damage: it ends in an error then.
+
+    Past a damaged message pyulog goes on byte by byte, and may have read 64 KiB ahead before.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file, self._path = file, path
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+        self._furthest = self._n_reads = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data, at = self._file.read(size), self._file.tell()
+        self._n_reads += 1
+        if at > self._furthest:
+            self._furthest, self._n_reads = at, 0
+        elif self._n_reads > _MOST_READS:
+            raise TelemetryError(f"{self._path}: damaged so that its end is never reached")
+        return data
 
 
 def _topic(data: dict[str, Any], start_us: float) -> Topic:

@@ -234,8 +234,15 @@ def _check_files(flight: RecordedFlight, path: Path) -> None:
                 "'srt'; a video needs one of them"
             )
     for file in named:
-        if not flight.path(file).is_file():
+        if not _is_file(flight.path(file)):
             raise FlightError(f"{path}: names {file}, which is not in {flight.folder}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than names can be
+        return False
 
 
 def _frame_times(path: Path) -> dict[int, int]:
@@ -244,7 +251,7 @@ def _frame_times(path: Path) -> dict[int, int]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = csv.DictReader(file)
             return {int(row["frame"]): int(row["utc_us"]) * _NS_PER_US for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise FlightError(f"{path}: needs the columns frame,utc_us of whole numbers") from error
 
 

@@ -37,6 +37,11 @@ class FlightCamera(_Table):
     def _one_kind_of_picture(self) -> FlightCamera:
         if (self.video is None) == (self.stills is None):
             raise ValueError("a camera has either `video` or `stills`")
+        parts = Path("*" if self.stills is None else self.stills).parts
+        if not parts or parts[0] == "/" or ".." in parts or "\0" in str(self.stills):
+            raise ValueError("`stills` is a pattern of files in the flight's own folder: *.jpg")
+        if any("**" in part and part != "**" for part in parts):
+            raise ValueError("`**` in `stills` stands for folders, alone between slashes")
         return self
 
 

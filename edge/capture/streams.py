@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 CAMERA_INFORMATION_ID = 259
 VIDEO_STREAM_INFORMATION_ID = 269
@@ -21,7 +22,15 @@ _TYPE_RTSP, _TYPE_RTP, _TYPE_TCP, _TYPE_MPEG_TS = 0, 1, 2, 3
 _ENCODINGS: dict[int, Literal["h264", "h265", "auto"]] = {1: "h264", 2: "h265"}
 _SCHEMES = {_TYPE_RTP: "udp", _TYPE_TCP: "tcp", _TYPE_MPEG_TS: "mpegts+udp"}
 _FULL_URL = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_HOST_AND_PORT = re.compile(r"^(?:(?P<host>[^:/]*):)?(?P<port>\d{1,5})$")
+_HOST_AND_PORT = re.compile(r"(?:(?P<host>[A-Za-z0-9_.-]*):)?(?P<port>\d{1,5})", re.ASCII)
+# What may be announced: places on the network and nothing else.  Whoever can send on the link could
+# otherwise name a device or a file of this computer, or put elements into a GStreamer pipeline.
+_ON_THE_NETWORK = re.compile(
+    r"rtsp[stu]?://[!-~]+"
+    r"|(?:udp|rtp|tcp|mpegts|mpegts\+udp)://@?(?:[A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):\d{1,5}/?",
+    re.ASCII | re.IGNORECASE,
+)
+MAX_STREAMS = 32  # of one component; the largest cameras have six
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
@@ -57,11 +66,12 @@ def url_of(stream_type: int, uri: str) -> str | None:
     if not uri:
         return None
     if _FULL_URL.match(uri):
-        return _retyped(stream_type, uri)
+        return _retyped(stream_type, uri) if _is_on_the_network(uri) else None
     scheme = _SCHEMES.get(stream_type)
     if scheme is None:
-        return f"rtsp://{uri}" if stream_type == _TYPE_RTSP else None
-    found = _HOST_AND_PORT.match(uri)
+        url = f"rtsp://{uri}"
+        return url if stream_type == _TYPE_RTSP and _is_on_the_network(url) else None
+    found = _HOST_AND_PORT.fullmatch(uri)
     if not found or not 0 < int(found["port"]) < 65536:
         return None
     host = found["host"] or ""
@@ -78,6 +88,14 @@ def _retyped(stream_type: int, uri: str) -> str:
     if scheme.lower() in ("rtp", "udp"):
         return f"udp://{rest}"
     return f"{scheme.lower()}://{rest}"
+
+
+def _is_on_the_network(url: str) -> bool:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # half an IPv6 address, or no such port
+        return False
+    return _ON_THE_NETWORK.fullmatch(url) is not None
 
 
 def _is_multicast(host: str) -> bool:
@@ -160,7 +178,10 @@ class StreamCatalogue:
         stream = stream_of(msg)
         if asked is None or stream is None:
             return
-        asked.streams[(int(getattr(msg, "camera_device_id", 0)), stream.stream_id)] = stream
+        key = (int(getattr(msg, "camera_device_id", 0)), stream.stream_id)
+        if key not in asked.streams and len(asked.streams) >= MAX_STREAMS:
+            return  # of 65,536 that a liar could announce
+        asked.streams[key] = stream
         asked.expected = int(msg.count)
 
     def due(self, now_mono_ns: int) -> list[MessageRequest]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.desk.receiver import CommittedAlert
-from edge.protocol.text import utc_text
+from edge.protocol.text import printable, utc_text
 
 _SEVERITY_WORDS = {1: "urgent", 2: "high", 3: "normal", 4: "low"}
 
@@ -24,4 +24,4 @@ def commit_line(committed: CommittedAlert) -> str:
     parts += [f"to {alert.department}"] if alert.department else []
     parts += [f"cell {alert.grid_cell}"] if alert.grid_cell else []
     parts += ["replay"] if committed.is_replay else []
-    return "  ".join(parts)
+    return printable("  ".join(parts))

@@ -15,7 +15,7 @@ from edge.geo.lenses import coefficient_names, lens_of
 from edge.records import FloatArray
 from edge.toml_file import law_broken
 
-PositivePx = Annotated[float, Field(gt=0.0)]
+FocalPx = Annotated[float, Field(ge=1.0, le=1e6)]  # beyond, numbers overflow and no lens is
 NotNegative = Annotated[float, Field(ge=0.0)]
 Crop = tuple[int, int, int, int]  # left, top, width, height
 BORDER_POINTS = 33  # on each side of the picture, where a lens is asked whether it inverts
@@ -49,10 +49,10 @@ class CameraFile(CalibrationTable):
     """`calibration/cameras/<id>.toml`."""
 
     id: str = Field(min_length=1)
-    width_px: int = Field(gt=0)
-    height_px: int = Field(gt=0)
-    fx_px: PositivePx
-    fy_px: PositivePx
+    width_px: int = Field(gt=0, le=100_000)
+    height_px: int = Field(gt=0, le=100_000)
+    fx_px: FocalPx
+    fy_px: FocalPx
     cx_px: float
     cy_px: float
     model: Literal["brown", "rational", "fisheye"] = "brown"

@@ -155,7 +155,7 @@ def known_origin(state_dir: Path, district: DistrictConfig) -> LocalPlane | None
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); check state_dir, its owner and mode"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise ConfigError(
             f"{path} is damaged ({error}); incidents are kept relative to it: restore it, set "
             "district.origin_lat_deg and origin_lon_deg, or delete the state folder"

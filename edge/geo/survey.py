@@ -33,6 +33,7 @@ from edge.records import FloatArray, GroundSource, NoGeotag
 _EAST_NORTH_FROM_NORTH_EAST: FloatArray = np.array([[0.0, 1.0], [1.0, 0.0]])
 MOST_LAT_DEG = 85.0  # of what is cut out of a model by a box of degrees
 PIXEL_SIGMA_PX = 0.5  # of a pixel that somebody has pointed at
+LARGEST = 1e7  # metres, degrees, pixels: beyond is a slip of the keyboard
 _POSE_COLUMNS = Columns(
     text=("image",),
     number=("lat_deg", "lon_deg", "height_m", "yaw_deg", "pitch_deg", "roll_deg"),
@@ -119,10 +120,11 @@ def read_pixels(path: Path) -> list[Pixel]:
     Raises:
         TableError: It is not usable; the message names line and column.
     """
-    return [
-        Pixel(row.text["image"], row.number["u_px"], row.number["v_px"])
-        for row in read_rows(path, _PIXEL_COLUMNS)
-    ]
+    pixels = []
+    for row in read_rows(path, _PIXEL_COLUMNS):
+        _refuse_absurd(row)
+        pixels.append(Pixel(row.text["image"], row.number["u_px"], row.number["v_px"]))
+    return pixels
 
 
 def place_pixels(
@@ -163,7 +165,15 @@ def around_of(poses: Iterable[PosedPicture]) -> tuple[float, float, float] | Non
     return float(lat), float((lon + 180.0) % 360.0 - 180.0), (apart_m / 2 + MAX_SLANT_M) / 1e3
 
 
+def _refuse_absurd(row: Row) -> None:
+    """Refuse numbers that no picture has, before they overflow."""
+    for name, value in row.number.items():
+        if abs(value) > LARGEST:
+            raise TableError(f"{row.where}: {name} is {value}; it lies within ±{LARGEST:g}")
+
+
 def _posed(row: Row, accuracy: AccuracyConfig) -> PosedPicture:
+    _refuse_absurd(row)
     value = dict(row.number)
     for name, limit in (("lat_deg", 90.0), ("lon_deg", 360.0), ("pitch_deg", 90.0)):
         if abs(value[name]) > limit:

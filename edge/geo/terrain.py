@@ -26,6 +26,8 @@ EDGE_SLACK = 1e-6  # of a cell: what rounding puts outside lies on the edge
 # What an autopilot's height above mean sea level may be compared with, to a metre or so.
 SEA_LEVEL_DATUMS = frozenset({"egm84", "egm96", "egm2008", "china1985", "navd88", "evrs", "msl"})
 BLOCK = 8  # nodes to a side, of which only the highest is looked at while a ray is far above
+MAX_NODES = 25_000_000  # 200 MB in flight: a district of 20 km at 4 m
+_MAX_FILE_BYTES = 4 * MAX_NODES + 65_536  # unpacked
 VOID_CM = np.iinfo(np.int32).min
 # What numpy and zipfile raise on bytes that are no tile, or no longer.
 _BROKEN = (
@@ -34,6 +36,7 @@ _BROKEN = (
     KeyError,
     TypeError,
     AttributeError,
+    ArithmeticError,  # a number that is no whole one
     EOFError,
     RuntimeError,  # encrypted, or a compression that is not there
     MemoryError,
@@ -246,6 +249,12 @@ def read_tile(path: Path) -> TerrainTile:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            n_bytes = sum(part.file_size for part in kept.zip.infolist())
+            if n_bytes > _MAX_FILE_BYTES:  # a small file may unpack to any size
+                raise TerrainError(
+                    f"{path}: {n_bytes / 1e6:.0f} MB unpacked, at most {_MAX_FILE_BYTES / 1e6:.0f} "
+                    "fly; import the district alone"
+                )
             if int(kept["format"]) != FORMAT:
                 raise TerrainError(
                     f"{path}: format {int(kept['format'])}, this version reads {FORMAT}; import "

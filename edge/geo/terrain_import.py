@@ -11,10 +11,9 @@ import numpy as np
 
 from edge.errors import TerrainError
 from edge.extras import needs_extra
-from edge.geo.terrain import TerrainTile, metres_per_degree
+from edge.geo.terrain import MAX_NODES, TerrainTile, metres_per_degree
 from edge.records import FloatArray
 
-MAX_NODES = 25_000_000  # 200 MB in flight: a district of 20 km at 4 m
 LOWEST_M, HIGHEST_M = -500.0, 9_000.0  # what is beyond is a void that its file does not name
 # Geographic coordinates that are WGS 84 to within decimetres: taken as they stand.
 _AS_WGS84 = (4326, 4490, 4979, 4480)

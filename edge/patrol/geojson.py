@@ -68,6 +68,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}, line {error.lineno}: not JSON ({error.msg}); export it again as GeoJSON"
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigError(f"{path}: not JSON ({error}); export it again as GeoJSON") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: nested too deeply for GeoJSON; export it again") from error
     if not isinstance(document, dict):
@@ -99,7 +101,7 @@ def _geometries(path: Path, document: dict[str, Any]) -> list[tuple[Any, Mapping
 
 def _polygon(where: str, geometry: Any, enu_from_geodetic: EnuFromGeodetic) -> Any:
     kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if kind not in {"Polygon", "MultiPolygon"}:
+    if kind not in ("Polygon", "MultiPolygon"):
         raise ConfigError(
             f"{where}: geometry is {kind or _kind(geometry)}; only Polygon and MultiPolygon "
             f"cover ground"
@@ -143,7 +145,7 @@ def _position(where: str, position: Any, enu_from_geodetic: EnuFromGeodetic) -> 
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
 
 
 def _kind(value: Any) -> str:

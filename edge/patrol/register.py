@@ -135,11 +135,14 @@ def _is_valid(path: Path, feature: PolygonFeature, utc_ns: int | None) -> bool:
     if until is None:
         return True
     try:
-        last_day = date.fromisoformat(str(until)[:10])
+        end = datetime.combine(
+            date.fromisoformat(str(until)[:10]) + timedelta(days=1), time(), timezone.utc
+        )
+    except OverflowError:  # the last day there is, which people write for "for ever"
+        return True
     except ValueError as error:
         raise ConfigError(
             f"{path}: feature {feature.index}: valid_until is {until!r}; write YYYY-MM-DD, or null "
             f"for no end"
         ) from error
-    end = datetime.combine(last_day + timedelta(days=1), time(), timezone.utc)
     return utc_ns is None or utc_ns < end.timestamp() * 1e9

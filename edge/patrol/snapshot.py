@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -18,9 +19,11 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from edge.errors import SkywhistleError
+from edge.patrol.covariance import determinant
 from edge.patrol.dossier import Dossier
 from edge.patrol.extent import Extent, Point
 from edge.patrol.incidents import Incidents
+from edge.patrol.look import is_usable
 from edge.patrol.passes import Settled
 from edge.patrol.told import Told
 from edge.records import (
@@ -36,6 +39,7 @@ from edge.records import (
 log = logging.getLogger(__name__)
 
 VERSION = 2  # 2: places know what they err by in common with the next look
+PLANE_M = 1e6  # a district's plane reaches no further
 MAX_FILE_BYTES = 256 * 1024 * 1024
 UNKNOWN_TIME = UtcTime(None, TimeQuality.NONE)
 
@@ -223,7 +227,7 @@ def load(
         return _moved_aside(path, NotRestored.OTHER_PLANE, f"{saved.plane!r}, now {plane!r}")
     try:
         dossiers = [_restored(one, mono_ns, incidents) for one in saved.dossiers]
-    except (ValueError, ZeroDivisionError) as error:
+    except (ValueError, ArithmeticError) as error:
         return _moved_aside(path, NotRestored.DAMAGED, str(error))
     incidents.adopt(dossiers)
     earlier = {one.incident_id: _Earlier(one.looks, one.best, one.told) for one in dossiers}
@@ -287,13 +291,31 @@ def _restored(saved: SavedDossier, mono_ns: int, incidents: Incidents) -> Dossie
         # A crash may have come between the mailbox's commit of the next alert and this file; the
         # desk takes a revision once, so that number must not be used for other words.
         dossier.least_revision = saved.revision + 2
-    dossier.bounds()  # fails here, not in flight, where the numbers make no place
+    # Fails here, not in flight, where the numbers make no place.
+    if not (_is_sound(saved) and all(abs(side_m) <= PLANE_M for side_m in dossier.bounds())):
+        raise ValueError(f"incident {saved.incident_id} is nowhere on a district's plane")
     return dossier
 
 
 def _is_whole(settled: Settled) -> bool:
     n_sources = len(SharedSource)
     return settled.passes >= 1 and all(len(row) == n_sources for row in settled.fused.shared_m)
+
+
+def _is_sound(saved: SavedDossier) -> bool:
+    """Tell whether all numbers are such as a flight writes: finite, and errors that are errors."""
+    settled, fused = saved.settled, saved.settled.fused
+    sizes = [side_m for size in (*saved.sizes, saved.cut_size) for side_m in size]
+    shared_m = [share for row in fused.shared_m for share in row]
+    place = (fused.east_m, fused.north_m, settled.disagreement, saved.ground_amsl_m)
+    return (
+        is_usable(saved.best)
+        and all(map(math.isfinite, (*fused.covariance, *shared_m, *place, *sizes)))
+        and min(sizes) >= 0.0
+        and fused.covariance[0] > 0.0
+        and determinant(fused.covariance) > 0.0
+        and all(0.0 <= score <= 1.0 for score in saved.scores)
+    )
 
 
 def _moved_aside(path: Path, reason: NotRestored, why: str) -> NotRestored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from edge.records import Alert, AlertFlags
 MAX_DECODE_BYTES: Final = 16 * 1024
 _EPOCH_1970: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MAP_MAJOR, _ARRAY_MAJOR = 5, 4
-_HEX_LINE: Final = re.compile(rb"(?:(?P<topic>sw/v1/\S+)\s+)?(?P<hex>(?:[0-9A-Fa-f]{2}\s*)+)")
+_HEX_LINE: Final = re.compile(rb"(?:(?P<topic>sw/v1/[!-~]+)\s+)?(?P<hex>(?:[0-9A-Fa-f]{2}\s*)+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,13 @@ def utc_text(utc_ns: int | None) -> str | None:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def printable(text: str) -> str:
+    """Write what would move a terminal's cursor, or worse, as its number: others sent this text."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _decode_map(payload: bytes, topic: str | None) -> DecodedMessage:
     fields = decode_item(payload, MAX_DECODE_BYTES)
     if isinstance(fields.get(2), bytes):  # an alert's incident id; an ack has a number there
@@ -223,6 +231,8 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Enum):
         return value.name.lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     if isinstance(value, dict):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -233,8 +243,8 @@ def _plain(value: Any) -> Any:
 def _lines(fields: dict[str, Any], indent: str) -> Iterator[str]:
     for name, value in fields.items():
         if isinstance(value, dict):
-            yield f"{indent}{name}"
+            yield printable(f"{indent}{name}")
             yield from _lines(value, indent + "  ")
         elif value not in (None, "", []):
             shown = ", ".join(str(item) for item in value) if isinstance(value, list) else value
-            yield f"{indent}{name:<22} {shown}"
+            yield printable(f"{indent}{name:<22} {shown}")

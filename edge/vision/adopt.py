@@ -236,7 +236,7 @@ def _look_at_input(
 
 def _stated_size(metadata: Mapping[str, str]) -> tuple[int | None, int | None]:
     """Read (height, width) from `imgsz`, which exporters write as `[640, 640]`."""
-    numbers = [int(number) for number in re.findall(r"\d+", metadata.get("imgsz", ""))]
+    numbers = [int(number) for number in re.findall(r"\d{1,9}", metadata.get("imgsz", ""))]
     return (numbers[0], numbers[-1]) if 1 <= len(numbers) <= 2 else (None, None)
 
 

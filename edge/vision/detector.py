@@ -125,7 +125,9 @@ class OnnxDetector:
             ValueError: not such an array.
         """
         letterbox = self._tensor.fill(image_bgr)
-        found = self._head.decode(self._infer(), self.min_score)
+        outputs = self._infer()
+        with np.errstate(over="ignore", invalid="ignore"):  # no numbers: dropped, and counted
+            found = self._head.decode(outputs, self.min_score)
         if found.n_not_a_number:
             self.dropped[Dropped.NOT_FINITE] += found.n_not_a_number
         if len(found.scores) == 0:

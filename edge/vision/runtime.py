@@ -86,9 +86,21 @@ def open_session(data: bytes, path: Path, inference: InferenceConfig) -> OpenedS
                 ) from error
             log.warning("provider_failed provider=%s error=%r", usable.pop(0), str(error)[:300])
             continue
+        _refuse_unreadable_text(session, path)
         got = session.get_providers()[0]
         return OpenedSession(session, asked, _SHORT_NAMES.get(got, got))
     raise ModelError(f"this ONNX Runtime has no CPU provider, only {sorted(available)}")
+
+
+def _refuse_unreadable_text(session: Any, path: Path) -> None:
+    """Read all text that anybody asks a session for: the runtime takes any bytes for a name."""
+    try:
+        _ = session.get_modelmeta().custom_metadata_map
+        _ = [(one.name, one.shape) for one in (*session.get_inputs(), *session.get_outputs())]
+    except UnicodeDecodeError as error:
+        raise ModelFormatError(
+            f"{path} holds names or metadata that are no UTF-8 text ({error}); export it again"
+        ) from error
 
 
 def _options(inference: InferenceConfig) -> ort.SessionOptions:

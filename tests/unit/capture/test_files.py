@@ -279,7 +279,16 @@ def test_a_probe_of_a_file_says_what_it_is(whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host/x", "udp://:nonsense", "udp://", "tcp://:5600", "csi://front", "gst: "]
+    "url",
+    [
+        "ftp://host/x",
+        "udp://:nonsense",
+        "udp://",
+        "tcp://:5600",
+        "csi://front",
+        "gst: ",
+        "rtsp://[x",
+    ],
 )
 def test_a_url_that_no_source_has_is_refused_before_the_flight(url: str) -> None:
     """A wrong URL is an error at the start, naming it or what is missing."""

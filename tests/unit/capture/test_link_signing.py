@@ -18,6 +18,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from edge.capture.link import MavlinkLink
 from edge.capture.link_probe import probe_autopilot
 from edge.capture.link_signing import (
+    STAMP_FILE,
     Fault,
     LinkSigning,
     keep_stamp,
@@ -113,6 +114,9 @@ def test_yesterdays_recording_is_refused_after_a_restart(tmp_path: Path) -> None
     assert again.fault(signed(START + SECOND)) is None
     assert read_stamp(tmp_path / "none") == read_stamp(None) == 0
     keep_stamp(tmp_path / "none", stamp)  # no folder: no exception
+    for nonsense in ("", "x", "-1", "281474976710656", "9" * 5000, "\udcff"):
+        (tmp_path / STAMP_FILE).write_text(nonsense, errors="surrogateescape")
+        assert read_stamp(tmp_path) == 0
 
 
 @pytest.mark.parametrize("clock_s", [0.0, 20 * 365 * 86_400.0])

@@ -10,6 +10,7 @@ from pymavlink.dialects.v20 import ardupilotmega as mavlink
 from edge.capture.link_frames import FrameCutter
 from edge.capture.streams import (
     CAMERA_INFORMATION_ID,
+    MAX_STREAMS,
     VIDEO_STREAM_INFORMATION_ID,
     MessageRequest,
     StreamCatalogue,
@@ -68,6 +69,31 @@ def test_an_address_becomes_a_url_of_the_config(kind: int, uri: str, url: str | 
     assert url_of(kind, uri) == url
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "gst://fakesrc ! filesink location=owned",
+        "v4l2:///dev/video0",
+        "v4l2://x!filesink",
+        "csi://0",
+        "file:///etc/hosts",
+        "tcp://camera!filesink:5600",
+        "tcp://camera ! filesink location=owned name=x:5600",
+        "udp://10.0.0.2 ! fakesink :5600",
+        "rtsp://camera/eo ! fakesink",
+        "rtsp://[camera",
+        "rtsp://camera:70000/eo",
+        "[camera",
+        "rtsp://camera/\n",
+        "camera ! filesink location=owned:5600",
+    ],
+)
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 255])
+def test_nothing_but_a_place_on_the_network_can_be_announced(kind: int, uri: str) -> None:
+    """Who can send on the link names no device, no file and no element of a pipeline."""
+    assert url_of(kind, uri) is None
+
+
 def test_texts_come_in_every_shape() -> None:
     """A text may be str, bytes or numbers, padded with NULs or not ended at all."""
     assert text_of("eo\0rubbish") == "eo"
@@ -108,6 +134,16 @@ def test_all_zeros_is_no_camera_and_is_asked_again_for_ever() -> None:
     assert catalogue.streams() == ()
     assert 20 < asked < 60
     assert stream_of(stream(0, 0, 0, b"")) is None
+
+
+def test_a_liar_cannot_announce_without_end() -> None:
+    """However many streams a component announces, a bounded number is kept."""
+    catalogue = StreamCatalogue()
+    for number in range(200):
+        catalogue.hear_stream(stream(number, 255, 0, b"rtsp://a/%d" % number))
+    assert len(catalogue.streams()) == MAX_STREAMS
+    catalogue.hear_stream(stream(0, 255, 0, b"rtsp://b/0"))
+    assert "rtsp://b/0" in {one.url for one in catalogue.streams()}
 
 
 def test_a_camera_component_answers_for_itself() -> None:

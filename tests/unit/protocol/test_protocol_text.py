@@ -124,3 +124,19 @@ def test_an_unknown_or_impossible_time_is_shown_as_such() -> None:
     assert utc_text(2**70) == f"{2**70} ns"
     late = typical_alert(time=UtcTime(UtcNs(2**70), TimeQuality.GNSS))
     assert decode_any(encode_alert(late)).fields["time_utc"].endswith(" ns")
+
+
+def test_no_text_of_an_alert_reaches_the_terminal_raw() -> None:
+    """What would clear a screen or move its cursor is shown as what it is."""
+    alert = typical_alert(label="a\x1b[2J\r", department="城管\u202e")
+    told = next(decode_stream(encode_alert(alert))).as_text()
+    assert all(line.isprintable() for line in told.split("\n"))
+    assert "a\\x1b[2J\\r" in told
+    assert "城管" in told
+
+
+def test_what_is_no_number_is_text_in_json() -> None:
+    """A body of a later schema may hold NaN and infinities, which JSON has not."""
+    payload = seal(MessageKind.COVER, Stamp(7, 1), encode_item([float("nan"), float("-inf"), 0.5]))
+    told = json.loads(json.dumps(describe(payload), allow_nan=False))
+    assert told["fields"]["body"] == ["nan", "-inf", 0.5]
