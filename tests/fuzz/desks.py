@@ -30,7 +30,7 @@ def _desk() -> tuple[Desk, DeskStore]:
     store = DeskStore(scratch() / "desk.db")
     return Desk(
         MqttConfig(tls=False), store, lambda _: None, lambda: UtcNs(1_790_000_000 * 10**9),
-        {"signs": PUBLIC},
+        {"signs": {PUBLIC.key_id: PUBLIC}},
     ), store  # fmt: skip
 
 
