@@ -8,12 +8,21 @@ from edge.district import delay_watches, read_inputs
 from edge.flightlog import FlightLog
 from edge.geo.height_watch import HeightWatch
 from edge.geo.terrain import tile_of
-from edge.records import MonoNs
+from edge.records import MonoNs, TimeQuality, UtcNs, UtcTime
 from edge.report.evidence import EvidenceKeeper
 from edge.report.mailbox import Mailbox
 from edge.settings import Settings
 from edge.stages import PoseSource, Stages, Stored, lower_to_rules
 from edge.vision.detector import OnnxDetector
+
+
+def trusted_utc_ns(utc: UtcTime) -> UtcNs | None:
+    """Return a UTC by which a message may grow old; None where only this computer vouches for it.
+
+    Its clock may have stood still while the power was off: a message stamped with the time of
+    last week would expire at the next start, when the right time is known.
+    """
+    return utc.utc_ns if utc.quality >= TimeQuality.GNSS else None
 
 
 def build_stages(
@@ -50,7 +59,7 @@ def build_stages(
             patrol.evidence,
             mailbox.picture_room_bytes,
             patrol.privacy,
-            lambda: poses.utc(now()).utc_ns,
+            lambda: trusted_utc_ns(poses.utc(now())),
         ),
         now=now,
         on_stored=on_stored,

@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from edge import __version__
-from edge.build import build_stages
+from edge.build import build_stages, trusted_utc_ns
 from edge.capture.events import events
 from edge.capture.link import MavlinkLink
 from edge.capture.rates import missing
@@ -27,13 +27,14 @@ from edge.machine import release_free_memory
 from edge.pipeline import fly
 from edge.protocol.command import Verb
 from edge.protocol.status import FlightStatus, LinkState, LookWanted
-from edge.records import AlertKind, Frame, MonoNs, Tick, TimeQuality, UtcNs, UtcTime
+from edge.records import AlertKind, Frame, MonoNs, Tick
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.report.obey import Deed, obey
 from edge.report.rolelock import RoleLock
 from edge.report.status import uplink_health_from
 from edge.settings import Settings
+from edge.signed import list_of
 from edge.stages import Stages, Stored
 from edge.watchdog import Watchdog
 
@@ -81,6 +82,8 @@ class Watch:
             if isinstance(event, Tick):
                 with self.stages.guard(event):  # a status that fails must not end the flight
                     self.look_around(event.mono_ns)
+                with self.stages.guard(event):  # nor may a command that fails keep the status back
+                    obey(self.mailbox, self.deeds)
 
     def look_around(self, mono_ns: MonoNs) -> None:
         """Reload a changed config, log a camera's change of state, tell the status."""
@@ -103,7 +106,6 @@ class Watch:
                     health.decoder,
                     health.last_error,
                 )
-        obey(self.mailbox, self.deeds)
         if mono_ns >= self._status_due_ns:
             self._status_due_ns = mono_ns + int(self.settings.patrol.status.interval_s * 1e9)
             self._tell_status(mono_ns)
@@ -225,10 +227,14 @@ class Watch:
         return health.last_error if is_new else ""  # what went wrong an hour ago is in the log
 
     def _mtime_ns(self) -> int:
+        path = self.settings.path
         try:
-            return self.settings.path.stat().st_mtime_ns
+            changed_ns = path.stat().st_mtime_ns
         except OSError:  # an editor is replacing it: look again at the next tick
             return self._config_mtime_ns
+        with suppress(OSError):  # signed after it was changed, it may be taken over now
+            changed_ns = max(changed_ns, list_of(path).stat().st_mtime_ns)
+        return changed_ns
 
 
 def fly_aircraft(
@@ -301,15 +307,6 @@ def announced_stream(camera: CameraConfig, link: MavlinkLink) -> VideoStream | N
     streams = link.video_streams()
     wanted = camera.mavlink_stream
     return next((s for s in streams if wanted in (0, s.stream_id)), None)
-
-
-def trusted_utc_ns(utc: UtcTime) -> UtcNs | None:
-    """Return a UTC by which a message may grow old; None where only this computer vouches for it.
-
-    Its clock may have stood still while the power was off: a message stamped with the time of
-    last week would expire at the next start, when the right time is known.
-    """
-    return utc.utc_ns if utc.quality >= TimeQuality.GNSS else None
 
 
 def hottest_c() -> float | None:

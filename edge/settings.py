@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Settings:
     patrol: PatrolConfig
     path: Path
     config_hash: bytes  # 8 bytes: of the SHA-256 of the file; see `reloaded` for the exception
+    text_sha256: str = field(default="", compare=False)  # hex, of the text that was read
     # Who must have signed it and all that it names (see `signed.py`); none: nobody need.
     signers: Mapping[bytes, PublicKey] = field(default_factory=dict)
 
@@ -43,6 +44,7 @@ def read_settings(path: Path) -> Settings:
         patrol=_with_absolute_paths(patrol, path),
         path=path,
         config_hash=_hash8(file.text),
+        text_sha256=hashlib.sha256(file.text.encode()).hexdigest(),
     )
 
 
@@ -71,7 +73,7 @@ def reloaded(flying: Settings, fresh: Settings) -> Settings:
     patrol = flying.patrol.model_copy(update=taken)
     is_whole = patrol == fresh.patrol
     config_hash = fresh.config_hash if is_whole else _hash8(patrol.model_dump_json())
-    return Settings(patrol, flying.path, config_hash, flying.signers)
+    return replace(flying, patrol=patrol, config_hash=config_hash, text_sha256=fresh.text_sha256)
 
 
 def _hash8(text: str) -> bytes:

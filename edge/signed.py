@@ -103,8 +103,9 @@ def list_of(config: Path) -> Path:
 
 def _hashes(settings: Settings) -> dict[str, str]:
     base = settings.path.resolve().parent
-    hashes = {}
-    for path in {settings.path.resolve(), *_named_by(settings.patrol)}:
+    # Of the config itself what counts is the text that was read, not what lies there by now.
+    hashes = {settings.path.resolve().name: settings.text_sha256}
+    for path in set(_named_by(settings.patrol)):
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:

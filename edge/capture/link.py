@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 
 from pymavlink.dialects.v20 import ardupilotmega as mavlink
 
-from edge.capture.clock import utc_by_os_clock
 from edge.capture.dispatch import WANTED
 from edge.capture.link_frames import MESSAGE_NAMES, FrameCutter
 from edge.capture.link_signing import (
@@ -102,7 +101,7 @@ class MavlinkLink:
         self._encoder.signing.link_id = config.signing_link_id
         self._encoder.signing.sign_outgoing = True
         kept = read_stamp(self._state_dir)
-        return LinkSigning(key, lambda: utc_by_os_clock(time.monotonic_ns()), kept)
+        return LinkSigning(key, kept)
 
     # --- what others call ---------------------------------------------------------------------
 

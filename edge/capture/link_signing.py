@@ -6,8 +6,9 @@ pymavlink's own check moves a stream's timestamp before it has seen whether the 
 that one forged frame locks the true sender out; hence this one.
 
 The clock's rule: a companion computer may have forgotten the date, and a vehicle refuses whoever
-is behind it.  So as soon as one good frame of the vehicle is here, its time is ours, and we never
-sign ahead of it: whoever pushed the vehicle's time into the future would lock out all others.
+is behind it, and believes whoever is ahead: then all others are locked out.  So this computer's own
+clock is never signed with.  Until a good frame of the vehicle is here we sign with the last time
+that we know of, which it may well refuse; from then on its time is ours.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ _GROUP_AND_OTHERS: Final = 0o077
 _MAGIC_V2, _SIGNED = 0xFD, 0x01
 _SIGNATURE_BYTES: Final = 6
 _TAIL_BYTES: Final = 1 + 6 + _SIGNATURE_BYTES  # link id, timestamp, signature
-_EPOCH_2015_S: Final = 1_420_070_400
 _STAMPS_PER_S: Final = 100_000
 _STAMPS: Final = 1 << 48
 _NS_PER_STAMP: Final = 10_000
@@ -55,13 +55,11 @@ class LinkSigning:
 
     Args:
         key: 32 bytes, shared with the vehicle.
-        utc_ns: This computer's own clock, which counts only until the vehicle is heard.
         kept: The newest timestamp that an earlier run has seen; 0: none.
         mono_ns: The monotonic clock.
     """
 
     key: bytes
-    utc_ns: Callable[[], int]
     kept: int = 0
     mono_ns: Callable[[], int] = time.monotonic_ns
     faults: dict[Fault, int] = field(default_factory=lambda: dict.fromkeys(Fault, 0))
@@ -92,16 +90,15 @@ class LinkSigning:
             return Fault.REPLAYED
         self._streams[stream] = stamp
         if stamp > self._newest:
+            self._last_sent = 0 if self._newest == 0 else self._last_sent  # by an older time
             self._newest, self._newest_mono_ns = stamp, self.mono_ns()
         return None
 
     def next_stamp(self) -> int:
         """Return the timestamp to sign the next frame with; it rises with every call."""
+        stamp = self.kept + 1
         if self._newest:
             stamp = self._newest + (self.mono_ns() - self._newest_mono_ns) // _NS_PER_STAMP
-        else:
-            since_2015_ns = self.utc_ns() - _EPOCH_2015_S * 1_000_000_000
-            stamp = max(since_2015_ns // _NS_PER_STAMP, self.kept)
         self._last_sent = max(stamp, self._last_sent + 1)
         return self._last_sent
 

@@ -118,10 +118,21 @@ def _open(path: Path) -> Any:
 
 def _opened(kind: Any, path: Path) -> Any:
     """Make a reader; one that fails while it looks through the file leaves it open otherwise."""
-    reader = kind.__new__(kind)
+
+    class Onward(kind):  # type: ignore[misc]  # a class of a package without types
+        """Ends in an error where a damaged format has messages of no length."""
+
+        def recv_msg(self) -> Any:
+            before = self.offset
+            message = super().recv_msg()
+            if message is not None and self.offset <= before:
+                raise TelemetryError(f"{path}: damaged so that its end is never reached")
+            return message
+
+    reader = Onward.__new__(Onward)
     try:
         with _silenced():
-            reader.__init__(str(path))
+            reader.__init__(str(path))  # type: ignore[misc]
     except BaseException:
         if (file := getattr(reader, "filehandle", None)) is not None:
             file.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from edge.cli.signals import os_utc_ns, stop_on_signals, whole_or_not_at_all
+from edge.cli.signals import plausible_utc_ns, stop_on_signals, whole_or_not_at_all
 from edge.settings import Settings, read_settings
 
 CONFIG = typer.Argument(..., help="The patrol.toml.")
@@ -72,7 +72,7 @@ def uplink(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing of the uplink reloads
     stop = stop_on_signals()
     with whole_or_not_at_all(stop), Watchdog.of_this_process() as watchdog:
-        run_uplink(settings.patrol, stop, os_utc_ns, watchdog)
+        run_uplink(settings.patrol, stop, plausible_utc_ns, watchdog)
 
 
 def _settings(config: Path, signed_by: list[Path]) -> Settings:

@@ -16,6 +16,8 @@ from edge.records import UtcNs
 
 log = logging.getLogger(__name__)
 
+_SOONEST_NS = 1_767_225_600 * 10**9  # 2026-01-01: before that no Skywhistle flew
+
 
 def stop_on_signals() -> threading.Event:
     """Return an event that SIGINT and SIGTERM set."""
@@ -55,3 +57,9 @@ def whole_or_not_at_all(stop: threading.Event) -> Iterator[None]:
 def os_utc_ns() -> UtcNs:
     """Return what this computer's own clock says."""
     return utc_by_os_clock(time.monotonic_ns())
+
+
+def plausible_utc_ns() -> UtcNs | None:
+    """Return what this computer's clock says; None where it has forgotten the date."""
+    utc_ns = os_utc_ns()
+    return utc_ns if utc_ns > _SOONEST_NS else None

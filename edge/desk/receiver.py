@@ -22,7 +22,7 @@ from typing import Final
 from edge.config_delivery import MqttConfig
 from edge.desk.store import DeskStore, Receipt
 from edge.desk.vouching import DroneKeys, vouched_for
-from edge.errors import MailboxError, ProtocolError
+from edge.errors import MailboxError, ProtocolError, SignatureError
 from edge.protocol.ack import MAX_EXTRA, MAX_REJECTS, Ack, Reject, encode_ack
 from edge.protocol.alert import decode_alert
 from edge.protocol.loss import decode_loss
@@ -198,9 +198,14 @@ class Desk:
                 raise ProtocolError(f"{envelope.kind.name.lower()} on channel {topic.channel}")
             receipt = Receipt(drone_id, self._utc_ns())
             said = vouched_for(drone_id, envelope, self._drone_keys)
-            if said is not None and envelope.voucher is not None:
-                self._store.store_voucher(drone_id, said, envelope.voucher)
             self._take_kind(incoming, receipt, envelope, batch)
+            if said is not None and envelope.voucher is not None:
+                is_proved = drone_id in self._drone_keys
+                self._store.store_voucher(drone_id, said, envelope.voucher, is_proved=is_proved)
+        except SignatureError as error:
+            # Not told to the drone: who forges in its name must not make it throw away its own
+            # message of that number, and what came too early for the key comes again.
+            self._refuse(incoming, None, str(error), batch)
         except (ProtocolError, ValueError) as error:  # ValueError: a noun that refuses nonsense
             self._refuse(incoming, drone_id, str(error), batch)
 

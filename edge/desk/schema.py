@@ -19,7 +19,7 @@ _VOUCHERS: Final = """
     ) WITHOUT ROWID;
     CREATE TABLE head (
         drone TEXT NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL,
-        PRIMARY KEY (drone, epoch)
+        voucher BLOB NOT NULL, is_proved INTEGER NOT NULL, PRIMARY KEY (drone, epoch)
     ) WITHOUT ROWID;
 """
 SCHEMA: Final = f"""

@@ -158,16 +158,24 @@ class DeskStore:
             receipt.received_utc_ns,
         )
 
-    def store_voucher(self, drone_id: str, said: Statement, voucher: Voucher) -> None:
-        """Keep what a drone vouches for; of a status, how far it says that it has come."""
+    def store_voucher(
+        self, drone_id: str, said: Statement, voucher: Voucher, *, is_proved: bool
+    ) -> None:
+        """Keep what a drone vouches for; of a status, how far it says that it has come.
+
+        What was proved by the drone's key takes the place of what was not.
+        """
         if said.seq:
-            row = (drone_id, said.epoch, said.n, said.seq, voucher_bytes(voucher))
-            self._insert("voucher (drone, epoch, n, seq, voucher)", *row)
+            self._db.execute(
+                f"INSERT OR {'REPLACE' if is_proved else 'IGNORE'} INTO voucher VALUES (?,?,?,?,?)",
+                (drone_id, said.epoch, said.n, said.seq, voucher_bytes(voucher)),
+            )
             return
         self._db.execute(
-            "INSERT INTO head VALUES (?, ?, ?) ON CONFLICT (drone, epoch)"
-            " DO UPDATE SET n = max(n, excluded.n)",
-            (drone_id, said.epoch, said.n),
+            "INSERT INTO head VALUES (?, ?, ?, ?, ?) ON CONFLICT (drone, epoch) DO UPDATE SET"
+            " n = excluded.n, voucher = excluded.voucher, is_proved = excluded.is_proved"
+            " WHERE (excluded.is_proved, excluded.n) >= (is_proved, n)",
+            (drone_id, said.epoch, said.n, voucher_bytes(voucher), int(is_proved)),
         )
 
     def store_status(self, receipt: Receipt, status: Status, body: bytes) -> None:

@@ -11,6 +11,7 @@ from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind
 from edge.protocol.signing import PublicKey, read_public_keys
 from edge.protocol.status import StatusState, decode_status
+from edge.protocol.topics import check_drone_id
 from edge.protocol.vouch import Statement, digest_of
 
 # By drone, then by the key's id: a drone's former keys stay, for what it signed with them.
@@ -23,15 +24,23 @@ def read_drone_keys(folder: Path | None) -> dict[str, dict[bytes, PublicKey]]:
     Former keys are `<drone>.<anything>.pub`.
 
     Raises:
-        ConfigError: There is no such folder, or a file in it is no key.
+        ConfigError: There is no such folder, it holds no key, or a file that is none of a drone.
     """
     if folder is None:
         return {}
-    if not folder.is_dir():
-        raise ConfigError(f"desk.drone_keys {folder}: is no folder; see `skywhistle keys`")
     files: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.pub")):
-        files.setdefault(path.name.partition(".")[0], []).append(path)
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".pub")
+        for path in paths:
+            files.setdefault(check_drone_id(path.name.partition(".")[0]), []).append(path)
+    except OSError as error:
+        raise ConfigError(
+            f"desk.drone_keys {folder}: cannot be read ({error.strerror}); see `skywhistle keys`"
+        ) from error
+    except ProtocolError as error:
+        raise ConfigError(f"desk.drone_keys {path}: {error}") from error
+    if not files:  # then every drone could be forged, which is not what was meant
+        raise ConfigError(f"desk.drone_keys {folder}: holds no <drone>.pub; see `skywhistle keys`")
     return {drone: read_public_keys(paths, "desk.drone_keys") for drone, paths in files.items()}
 
 
@@ -58,9 +67,9 @@ def vouched_for(drone_id: str, envelope: Envelope, keys: DroneKeys) -> Statement
     said = envelope.voucher.read()
     stamp = envelope.stamp
     if (said.epoch, said.seq, said.kind) != (stamp.epoch, stamp.seq, int(envelope.kind)):
-        raise ProtocolError("the signature is of another message")
+        raise SignatureError("the signature is of another message")
     if said.digest != digest_of(_content(envelope)):
-        raise ProtocolError("the message is not what was signed")
+        raise SignatureError("the message is not what was signed")
     return said
 
 

@@ -38,6 +38,15 @@ class Chain:
         self._link = bytes(rows.get("chain_link", NO_LINK))
         self._unwritten: dict[int, bytes] = {}  # vouchers by seq
 
+    @property
+    def state(self) -> tuple[int, bytes, dict[int, bytes]]:
+        """How far the chain has come, to go back to."""
+        return self._n, self._link, dict(self._unwritten)
+
+    @state.setter
+    def state(self, state: tuple[int, bytes, dict[int, bytes]]) -> None:
+        self._n, self._link, self._unwritten = state
+
     def vouch_for(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         """Give each row that is first sent its voucher."""
         return [row if row.voucher is not None else self._vouched(row) for row in rows]

@@ -202,12 +202,17 @@ class Mailbox:
         with self._lock:  # a look first: mostly there is nothing, and a transaction writes
             if not outbox.due_rows(self._db, self._clocks, 1, with_media, only_new):
                 return []
+            before = None if chain is None else chain.state
             try:
                 rows = self._changes.make(take_and_mark, is_worth_ballast=False)
             except MailboxFullError:
                 # Unmarked, a sent update may be replaced: the desk then gets both, in order.
                 rows = take(self._db)
                 return rows if chain is None else chain.vouch_for(rows)
+            except MailboxError:
+                if chain is not None and before is not None:
+                    chain.state = before  # nothing of it was sent
+                raise
             if chain is not None:
                 chain.written()
             return rows

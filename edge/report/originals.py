@@ -7,6 +7,7 @@ signed command, for a case, which it writes down first.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -34,6 +35,7 @@ RECORD: Final = "released.jsonl"
 _FRAMES_MAX: Final = 64  # as many as crops; a 720p JPEG has some 200 kB
 _QUALITY: Final = 92
 _DAY_NS: Final = 86_400_000_000_000
+_UNDATED_NS: Final = 0  # of a file that was held before anyone knew the date
 
 
 class Originals:
@@ -107,6 +109,9 @@ class Originals:
                 self.dropped += 1
                 return None
             write_whole(path, sealed)
+            # This computer's own clock may be wrong: what it says is no date to grow old by.
+            written_ns = self._utc_ns() or _UNDATED_NS
+            os.utime(path, ns=(written_ns, written_ns))
         except OSError as error:
             log.warning("original_not_held path=%s error=%s", path, error)
             return None
@@ -128,25 +133,34 @@ class Originals:
         found = sorted(self._folder.glob(f"{command.incident_id.hex()}-*.sealed"))
         if not found:
             raise ReleaseError(f"no original of {command.incident_id.hex()} is held here")
+        messages, total = [], 0
+        try:
+            for path in found:
+                sealed, digest = path.read_bytes(), bytes.fromhex(path.stem.partition("-")[2])
+                parts = parts_of(command.incident_id, digest, sealed, command.case)
+                messages += [_outgoing(encode_part(part)) for part in parts]
+                total += len(sealed)
+        except (OSError, ValueError) as error:  # it made way, or is no file of ours
+            raise ReleaseError(f"an original cannot be read: {error}") from error
         self._write_down(command, found)
-        total = 0
-        for path in found:
-            sealed, digest = path.read_bytes(), bytes.fromhex(path.stem.partition("-")[2])
-            parts = parts_of(command.incident_id, digest, sealed, command.case)
-            put([_outgoing(encode_part(part)) for part in parts])
-            total += len(sealed)
+        put(messages)
         return f"{len(found)} originals, {total} bytes, for case {command.case}"
 
     def expire(self) -> int:
         """Delete what has been held as long as it may; return how many."""
         utc_ns = self._utc_ns()
-        if self._seal is None or utc_ns is None:
+        if utc_ns is None:
             return 0
         limit_ns = utc_ns - int(self._config.keep_originals_days * _DAY_NS)
-        old = [path for path, _, mtime_ns in self._held() if mtime_ns < limit_ns]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        n = 0
+        for path, _, mtime_ns in self._held():
+            with contextlib.suppress(OSError):  # the uplink may have needed its room
+                if mtime_ns == _UNDATED_NS:
+                    os.utime(path, ns=(utc_ns, utc_ns))
+                elif mtime_ns < limit_ns:
+                    path.unlink()
+                    n += 1
+        return n
 
     def _write_down(self, command: Command, found: list[Path]) -> None:
         line = {
@@ -166,8 +180,11 @@ class Originals:
 
     def _held(self) -> list[tuple[Path, int, int]]:
         """List the sealed files, oldest first: path, bytes, time of writing."""
-        stats = [(path, path.stat()) for path in self._folder.glob("*.sealed")]
-        held = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+        held = []
+        for path in self._folder.glob("*.sealed"):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                held.append((path, stat.st_size, stat.st_mtime_ns))
         return sorted(held, key=lambda one: one[2])
 
     def taken_bytes(self) -> int:

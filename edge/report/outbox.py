@@ -26,6 +26,8 @@ _DEAD_LETTERS_KEPT: Final = 200
 # No expiry for a loss record: it speaks for messages that had one.
 _FOREVER_S: Final = 1e12
 _LOSS: Final = int(MessageKind.LOSS)
+# Nobody can have committed what was never sent: an ack of it is a mistake, or forged.
+_WAS_SENT: Final = "(tries > 0 OR seq IN (SELECT seq FROM temp.sending WHERE tries > 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,8 @@ def note_acked(db: sqlite3.Connection, up_to: int, extra: Iterable[int]) -> None
         "INSERT INTO temp.sending SELECT seq, 0, 0, 1 FROM outbox WHERE {}"
         " ON CONFLICT (seq) DO UPDATE SET is_done = 1"
     )
-    db.execute(sql.format("seq <= ?"), (up_to,))
-    db.executemany(sql.format("seq = ?"), [(seq,) for seq in extra])
+    db.execute(sql.format(f"seq <= ? AND {_WAS_SENT}"), (up_to,))
+    db.executemany(sql.format(f"seq = ? AND {_WAS_SENT}"), [(seq,) for seq in extra])
 
 
 def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Sequence[int] = ()) -> int:
@@ -162,9 +164,9 @@ def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Sequence[int] = 
     Returns:
         How many rows that were still here.
     """
-    n = db.execute("DELETE FROM outbox WHERE seq <= ?", (up_to,)).rowcount
+    n = db.execute(f"DELETE FROM outbox WHERE seq <= ? AND {_WAS_SENT}", (up_to,)).rowcount
     for seq in extra:
-        n += db.execute("DELETE FROM outbox WHERE seq = ?", (seq,)).rowcount
+        n += db.execute(f"DELETE FROM outbox WHERE seq = ? AND {_WAS_SENT}", (seq,)).rowcount
     n += db.execute(
         "DELETE FROM outbox WHERE seq IN (SELECT seq FROM temp.sending WHERE is_done = 1)"
     ).rowcount

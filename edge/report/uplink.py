@@ -283,7 +283,7 @@ class Uplink:
         try:
             if incoming.topic == command_topic(self._drone_id):
                 verdict = self._mailbox.take_command(self._gate, incoming.payload)
-        except MailboxFullError as error:  # the broker keeps it until there is room
+        except MailboxError as error:  # full, or locked: the broker keeps it until then
             self._note(f"mailbox: {error}")
             self._not_stored.append(incoming)
             return

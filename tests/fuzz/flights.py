@@ -127,7 +127,7 @@ def _signed_frames() -> list[bytes]:
 
 def _check_signing(data: bytes) -> None:
     """What is believed was signed with the key, and is believed once."""
-    signing = LinkSigning(_KEY, lambda: _UTC_US * 1000, mono_ns=lambda: 0)
+    signing = LinkSigning(_KEY, mono_ns=lambda: 0)
     cutter = FrameCutter(WANTED, lambda frame: signing.fault(frame) is None)
     heard = sum(1 for _ in cutter.cut(data, True))
     again = FrameCutter(WANTED, lambda frame: signing.fault(frame) is None)

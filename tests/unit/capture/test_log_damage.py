@@ -19,7 +19,7 @@ from edge.capture.logs import read_log
 from edge.capture.recording_spec import FlightTelemetry
 from edge.capture.recording_stills import messages_of, posed_stills
 from edge.capture.telemetry import Telemetry
-from edge.errors import SkywhistleError
+from edge.errors import SkywhistleError, TelemetryError
 from edge.records import NoPose, Pose
 from tests.unit.capture.log_writers import dataflash, dataflash_text, dji_xmp, exif, still, ulog
 from tests.unit.capture.logged_flight import BOOT_S, dataflash_rows, ulog_topics
@@ -137,3 +137,13 @@ def test_damaged_stills_are_left_out_or_a_named_error(tmp_path: Path, damage: li
         telemetry.feed(one.message, one.record_utc_ns)
     answer = telemetry.at(posed[0].utc_ns)
     assert isinstance(answer, (Pose, NoPose))
+
+
+def test_a_format_of_no_length_ends(tmp_path: Path) -> None:
+    """A damaged table says that a message takes no bytes; reading it would never get on."""
+    whole = dataflash([("ATT", {"TimeUS": 1000 * n, "Roll": 0.0}) for n in range(40)])
+    path = tmp_path / "still.BIN"
+    at = whole.index(b"ATT\0")  # before it stands the length, behind it what the columns are
+    path.write_bytes(whole[: at - 1] + b"\0ATT\0" + bytes(16) + whole[at + 20 :])
+    with pytest.raises(TelemetryError, match="end is never reached"):
+        list(read_log(path))

@@ -193,6 +193,7 @@ class Story:
         self.disk = disk
         self.mailbox = opened(disk)
         self.left: set[int] = set()
+        self.sent: set[int] = set()  # by this uplink: nobody acks what was never sent
 
     def tell(self, events: list[tuple[str, int]]) -> None:
         for event, n in [("put", 20), *events, ("free", 0), ("expire", 0)]:
@@ -211,9 +212,10 @@ class Story:
             mailbox.make_due()
             sent = {row.seq for row in mailbox.take_due(n, lambda _tries: 0)}
             assert sent <= self.left
+            self.sent |= sent
             assert len(sent) == min(n, len(self.left))
         elif event == "ack":
-            acked = set(sorted(self.left)[::2][:n])
+            acked = set(sorted(self.left & self.sent)[::2][:n])
             self.left -= acked
             mailbox.acked(Ack(mailbox.epoch, 0, tuple(acked)))
         elif event == "fill":
@@ -224,6 +226,7 @@ class Story:
             mailbox.expire()  # what was acked on a full disk would come again, and be acked again
             mailbox.close()
             self.mailbox = opened(self.disk)
+            self.sent.clear()
         elif event == "expire":
             mailbox.expire()
         elif event == "keep":

@@ -148,12 +148,21 @@ def test_a_new_an_end_or_a_sent_update_is_never_replaced(mailbox: Mailbox) -> No
 def test_a_row_leaves_only_by_an_ack_of_its_epoch(mailbox: Mailbox) -> None:
     """An ack of another epoch, or one that comes twice, changes nothing."""
     seqs = mailbox.put_all([message() for _ in range(6)])
+    mailbox.take_due(9, resend_after(5))
     assert mailbox.acked(Ack(mailbox.epoch ^ 1, 99)) == 0
     ack = Ack(mailbox.epoch, seqs[1], (seqs[4],))
     assert mailbox.acked(ack) == 3
     assert mailbox.acked(ack) == 0
     assert sorted(queued(mailbox)) == [seqs[2], seqs[3], seqs[5]]
     assert mailbox.queue_state().low_seq == seqs[2]
+
+
+def test_what_was_never_sent_is_not_forgotten(mailbox: Mailbox) -> None:
+    """Nobody can have committed it: an ack of it, forged or mistaken, changes nothing."""
+    seqs = mailbox.put_all([message() for _ in range(3)])
+    (sent,) = mailbox.take_due(1, resend_after(5))
+    assert mailbox.acked(Ack(mailbox.epoch, 2**32 - 1, tuple(seqs))) == 1
+    assert set(queued(mailbox)) == set(seqs) - {sent.seq}
 
 
 def test_a_row_waits_out_its_back_off(mailbox: Mailbox, times: Times) -> None:
