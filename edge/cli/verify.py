@@ -35,8 +35,6 @@ def verify(
     for verdict in verdicts:
         name = f"{verdict.drone_id}, mailbox {verdict.epoch:08x}"
         typer.echo(f"{name}: {verdict.signed} messages are as they were signed")
-        if verdict.refused:
-            typer.echo(f"  {verdict.refused} were refused by the desk, which the drone has told")
         if verdict.unsigned:
             typer.echo(f"  {verdict.unsigned} were never signed: nothing can be said of them")
         for sentence in verdict.wrong:

@@ -189,7 +189,7 @@ class Desk:
         return True
 
     def _take(self, incoming: Incoming, batch: _Batch) -> None:
-        drone_id = None
+        drone_id, signed = None, None
         try:
             topic = parse_up(incoming.topic)
             drone_id = topic.drone_id
@@ -198,16 +198,19 @@ class Desk:
                 raise ProtocolError(f"{envelope.kind.name.lower()} on channel {topic.channel}")
             receipt = Receipt(drone_id, self._utc_ns())
             said = vouched_for(drone_id, envelope, self._drone_keys)
-            self._take_kind(incoming, receipt, envelope, batch)
             if said is not None and envelope.voucher is not None:
                 is_proved = drone_id in self._drone_keys
                 self._store.store_voucher(drone_id, said, envelope.voucher, is_proved=is_proved)
+                signed = receipt, envelope
+            self._take_kind(incoming, receipt, envelope, batch)
         except SignatureError as error:
             # Not told to the drone: who forges in its name must not make it throw away its own
             # message of that number, and what came too early for the key comes again.
             self._refuse(incoming, None, str(error), batch)
         except (ProtocolError, ValueError) as error:  # ValueError: a noun that refuses nonsense
             self._refuse(incoming, drone_id, str(error), batch)
+            if signed is not None and signed[1].stamp.seq:  # kept as it came, for who verifies
+                self._store.store_message(*signed, signed[1].body)
 
     def _refuse(self, incoming: Incoming, drone_id: str | None, reason: str, batch: _Batch) -> None:
         self.refused += 1

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from edge.desk.store import DeskStore
 from edge.desk.vouching import DroneKeys
 from edge.errors import ProtocolError, SignatureError
-from edge.protocol.loss import LossCause, decode_loss
+from edge.protocol.alert import decode_alert
 from edge.protocol.messages import MessageKind
 from edge.protocol.signing import PublicKey
+from edge.protocol.text import alert_as_dict
 from edge.protocol.vouch import NO_LINK, Statement, Voucher, digest_of, voucher_from
 
-_LONGEST_SPAN = 100_000  # of a loss record
+_KINDS = {int(kind): kind.name.lower() for kind in MessageKind}
 
 
 @dataclass(slots=True)
@@ -26,7 +28,6 @@ class Verdict:
     epoch: int
     signed: int = 0  # messages with a good signature, whose content fits
     unsigned: int = 0  # that nobody vouches for
-    refused: int = 0  # by the desk, as the drone's loss records say
     wrong: list[str] = field(default_factory=list)  # a sentence each
     open_end: int = 0  # the drone has sent so many more, which are not here (yet)
 
@@ -49,36 +50,50 @@ def verify(store: DeskStore, keys: DroneKeys) -> list[Verdict]:
         store: The desk's file.
         keys: By drone; a drone without one cannot be verified, which is a finding.
     """
-    contents = _contents(store)
-    chains = _chains(store)
-    refused = _refused(store)
-    heads = {(drone, epoch): n for drone, epoch, n in store.rows("SELECT * FROM head")}
+    contents, chains, heads = _contents(store), _chains(store), _heads(store)
+    edited = _edited(store)
     verdicts = []
-    for drone_id, epoch in sorted({*contents, *chains}):
+    for drone_id, epoch in sorted({*contents, *chains, *heads}):
+        key = (drone_id, epoch)
         verdict = Verdict(drone_id, epoch)
-        links = list(_read(chains.get((drone_id, epoch), []), verdict))
+        links = list(_read(chains.get(key, []), verdict))
         claimed = {link.said.seq for link in links}
         if links and drone_id not in keys:
             verdict.wrong.append("signed, but no key of this drone is at hand: nothing is proved")
         else:
             links = list(_well_signed(links, keys.get(drone_id, {}), verdict))
         _check_order(links, verdict)
-        known = contents.get((drone_id, epoch), {})
-        _check_contents(links, known, refused.get((drone_id, epoch), set()), verdict)
+        known = contents.get(key, {})
+        _check_contents(links, known, verdict)
+        verdict.wrong += edited.get(key, [])
         verdict.unsigned = len(known.keys() - claimed)
-        newest = max((link.said.n for link in links), default=0)
-        verdict.open_end = max(0, heads.get((drone_id, epoch), 0) - newest)
+        _check_end(heads.get(key), links, keys.get(drone_id, {}), verdict)
         verdicts.append(verdict)
     return verdicts
 
 
-def _read(rows: Iterable[bytes], verdict: Verdict) -> Iterator[_Link]:
+def _check_end(
+    head: bytes | None, links: list[_Link], keys: Mapping[bytes, PublicKey], verdict: Verdict
+) -> None:
+    """Compare with how far the drone's last signed status says that it has come."""
+    if head is None or not keys:
+        return
+    (status,) = _read([head], Verdict(verdict.drone_id, verdict.epoch)) or (None,)
+    if status is None or not list(_well_signed([status], keys, verdict)):
+        return
+    newest = max((link.said.n for link in links), default=0)
+    verdict.open_end = max(0, status.said.n - newest)
+
+
+def _read(rows: Iterable[bytes], verdict: Verdict) -> list[_Link]:
+    links = []
     for data in rows:
         try:
             voucher = voucher_from(data)
-            yield _Link(voucher, voucher.read())
+            links.append(_Link(voucher, voucher.read()))
         except ProtocolError as error:
             verdict.wrong.append(f"a statement cannot be read: {error}")
+    return links
 
 
 def _well_signed(
@@ -118,19 +133,15 @@ def _check_order(links: list[_Link], verdict: Verdict) -> None:
             verdict.wrong.append(f"message {after.said.seq} does not follow {before.said.seq}")
 
 
-def _check_contents(
-    links: list[_Link], contents: dict[int, bytes], refused: set[int], verdict: Verdict
-) -> None:
-    said_of = {link.said.seq: link.said for link in links}
-    for seq, said in said_of.items():
-        content = contents.get(seq)
-        kind = MessageKind(said.kind).name.lower()
-        if content is None and seq in refused:
-            verdict.refused += 1
-        elif content is None:
-            verdict.wrong.append(f"{kind} {seq} was received and has been removed since")
-        elif digest_of(content) != said.digest:
-            verdict.wrong.append(f"{kind} {seq} is not what was signed: it has been changed")
+def _check_contents(links: list[_Link], contents: dict[int, list[bytes]], verdict: Verdict) -> None:
+    for seq, said in {link.said.seq: link.said for link in links}.items():
+        found = contents.get(seq, [])
+        name = f"{_KINDS.get(said.kind, 'message')} {seq}"
+        if not found:
+            verdict.wrong.append(f"{name} was received and has been removed since")
+        elif {digest_of(content) for content in found} != {said.digest}:
+            more = f", in {len(found)} versions" if len(found) > 1 else ""
+            verdict.wrong.append(f"{name} is not what was signed: it has been changed{more}")
         else:
             verdict.signed += 1
 
@@ -142,31 +153,41 @@ def _chains(store: DeskStore) -> dict[tuple[str, int], list[bytes]]:
     return dict(chains)
 
 
-def _contents(store: DeskStore) -> dict[tuple[str, int], dict[int, bytes]]:
+def _heads(store: DeskStore) -> dict[tuple[str, int], bytes]:
+    rows = store.rows("SELECT drone, epoch, voucher FROM head")
+    return {(drone_id, epoch): bytes(data) for drone_id, epoch, data in rows}
+
+
+def _contents(store: DeskStore) -> dict[tuple[str, int], dict[int, list[bytes]]]:
     """Gather what is committed, by drone and epoch, then by seq."""
-    found: dict[tuple[str, int], dict[int, bytes]] = defaultdict(dict)
+    found: dict[tuple[str, int], dict[int, list[bytes]]] = defaultdict(lambda: defaultdict(list))
+    media = int(MessageKind.MEDIA)
     for sql in (
-        "SELECT drone, epoch, seq, body FROM message WHERE body IS NOT NULL"
-        f" AND kind != {int(MessageKind.MEDIA)}",
+        f"SELECT drone, epoch, seq, body FROM message WHERE body IS NOT NULL AND kind != {media}",
         "SELECT drone, epoch, seq, body FROM alert",
         "SELECT message.drone, epoch, seq, image_webp FROM message JOIN media"
         " ON media.drone = message.drone AND media.evidence_hash = message.body"
-        f" WHERE kind = {int(MessageKind.MEDIA)}",
+        f" WHERE kind = {media}",
     ):
         for drone_id, epoch, seq, content in store.rows(sql):
-            found[drone_id, epoch][seq] = bytes(content)
-    return dict(found)
+            found[drone_id, epoch][seq].append(bytes(content))
+    return {key: dict(of_key) for key, of_key in found.items()}
 
 
-def _refused(store: DeskStore) -> dict[tuple[str, int], set[int]]:
-    """Return the seqs that drones say the desk refused, by drone and epoch."""
-    found: dict[tuple[str, int], set[int]] = defaultdict(set)
-    kind = int(MessageKind.LOSS)
-    for drone_id, epoch, body in store.rows(
-        f"SELECT drone, epoch, body FROM message WHERE kind = {kind} AND body IS NOT NULL"
+def _edited(store: DeskStore) -> dict[tuple[str, int], list[str]]:
+    """Find alerts whose readable side, which exports are made of, differs from what came."""
+    found: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for drone_id, epoch, seq, incident_id, revision, is_replay, body, fields in store.rows(
+        "SELECT drone, epoch, seq, incident_id, revision, is_replay, body, fields FROM alert"
     ):
-        loss = decode_loss(body)
-        if loss.cause is LossCause.DEAD_LETTER:
-            span = range(loss.first_seq, loss.last_seq + 1)
-            found[drone_id, epoch].update(span[:_LONGEST_SPAN])
+        try:
+            alert = decode_alert(bytes(body))
+            alert = replace(alert, flags=replace(alert.flags, replay=bool(is_replay)))
+            as_it_came = json.loads(json.dumps(alert_as_dict(alert))), alert.incident_id
+            is_same = as_it_came == (json.loads(fields), bytes(incident_id))
+            is_same = is_same and alert.revision == revision
+        except (ProtocolError, ValueError, TypeError):
+            is_same = False
+        if not is_same:
+            found[drone_id, epoch].append(f"alert {seq} shows other than what came")
     return dict(found)

@@ -112,6 +112,15 @@ def test_an_untouched_flight_is_sound(flown: Path, keys: Path) -> None:
         ("UPDATE alert SET body = (SELECT body FROM alert WHERE seq = 1) WHERE seq = 2", "changed"),
         ("UPDATE media SET image_webp = x'00'", "media 7 is not what was signed"),
         ("DELETE FROM media", "media 7 was received and has been removed"),
+        (
+            "UPDATE alert SET fields = json_set(fields, '$.lat_deg', 0) WHERE seq = 2",
+            "alert 2 shows other than what came",
+        ),
+        (
+            "INSERT INTO alert SELECT drone, x'00', revision, epoch, seq, received_utc_ns,"
+            " is_replay, x'00', fields FROM alert WHERE seq = 2",
+            "in 2 versions",
+        ),
         ("DELETE FROM voucher WHERE n = 3", "1 missing between"),
         ("DELETE FROM voucher WHERE n < 3", "the first 2 that were sent are missing"),
         ("UPDATE voucher SET voucher = CAST(substr(voucher, 1, 150) || x'0000' AS BLOB)", "read"),
@@ -138,11 +147,14 @@ def test_a_chain_cut_off_at_its_end_shows(copy: Path, keys: Path) -> None:
         db.execute("DELETE FROM media")
     verdict = verdict_of(copy, keys)
     assert verdict.open_end == 2
+    for table in ("voucher", "alert", "media", "message"):
+        tamper(copy, f"DELETE FROM {table}")
+    assert verdict_of(copy, keys).open_end == 7
 
 
 def test_a_signature_of_another_drone_proves_nothing(copy: Path, keys: Path) -> None:
     """Messages moved from one drone to another are not what that one signed."""
-    for table in ("alert", "voucher", "message", "media"):
+    for table in ("alert", "voucher", "message", "media", "head"):
         tamper(copy, f"UPDATE {table} SET drone = 'drone-2'")
     verdict = verdict_of(copy, keys)
     (told,) = [sentence for sentence in verdict.wrong if "not the drone's" in sentence]
