@@ -78,11 +78,13 @@ def _check_end(
     """Compare with how far the drone's last signed status says that it has come."""
     if head is None or not keys:
         return
-    (status,) = _read([head], Verdict(verdict.drone_id, verdict.epoch)) or (None,)
-    if status is None or not list(_well_signed([status], keys, verdict)):
+    aside = Verdict(verdict.drone_id, verdict.epoch)
+    statuses = list(_well_signed(_read([head], aside), keys, aside))
+    if not statuses:
+        verdict.wrong.append("the status that says how far it has come was never signed by it")
         return
     newest = max((link.said.n for link in links), default=0)
-    verdict.open_end = max(0, status.said.n - newest)
+    verdict.open_end = max(0, statuses[0].said.n - newest)
 
 
 def _read(rows: Iterable[bytes], verdict: Verdict) -> list[_Link]:

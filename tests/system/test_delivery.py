@@ -315,9 +315,8 @@ def test_a_command_is_signed_taken_once_and_answered(place: Place) -> None:
     place.command_keys = (keys.folder / "desk" / "command.pub",)
     signer = read_signing_key(keys.folder / "desk" / "command.key", "key")
     order = Order("drone-1", Verb.PING, valid_s=3600).command(utc_ns())
-    stop = threading.Event()
 
-    def fly(_: threading.Event) -> None:
+    def fly(stop: threading.Event) -> None:
         with place.mailbox() as mailbox:
             while not stop.wait(0.02):
                 obey(mailbox, {Verb.PING: lambda command: f"here, {command.nonce.hex()}"})
@@ -338,7 +337,6 @@ def test_a_command_is_signed_taken_once_and_answered(place: Place) -> None:
         wait_until(lambda: refused(uplink_health_from(mailbox, 5)), "all three are refused")
         assert mailbox.commands() == []
         spy.close()
-        stop.set()
 
 
 def test_the_status_is_retained_and_says_goodbye(place: Place) -> None:

@@ -76,9 +76,8 @@ def test_an_original_leaves_for_a_case_and_is_what_was_seen(place: Place, keys: 
     alert = replace(alert, evidence_hash=ref.hash8)
     order = Order("drone-1", Verb.RELEASE, 3600, INCIDENT, "2026-118").command(utc_ns())
     signer = read_signing_key(keys / "desk" / "command.key", "key")
-    stop = threading.Event()
 
-    def fly(_: threading.Event) -> None:
+    def fly(stop: threading.Event) -> None:
         with place.mailbox() as mailbox:
             deeds = {Verb.RELEASE: lambda one: pictures.originals.release(one, mailbox.put_all)}
             while not stop.wait(0.02):
@@ -91,7 +90,6 @@ def test_an_original_leaves_for_a_case_and_is_what_was_seen(place: Place, keys: 
         assert isinstance(answer, CommandResult)
         assert answer.outcome is Outcome.DONE, answer.text
         wait_empty(mailbox)
-        stop.set()
     record = (held.parent / RECORD).read_text().splitlines()
     assert [json.loads(line)["case"] for line in record] == ["2026-118"]
     out = place.folder / "opened"
