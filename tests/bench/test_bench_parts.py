@@ -43,7 +43,7 @@ def test_the_loop_costs_at_least_what_it_is_made_of(rig: Rig) -> None:
     assert is_sound(figures)
     assert 0.9 < figures.cpu_ratio < GENEROUS_CPU_RATIO
     assert 0.0 < figures.rate_ratio < 1.5
-    assert figures.loop_rounds == 2
+    assert figures.loop_rounds >= 2  # as many as the time allows, after the one that warms up
 
 
 def test_a_flight_too_short_for_two_rounds_is_refused(rig: Rig) -> None:
