@@ -28,7 +28,7 @@ from edge.records import (
 )
 from tests.unit.geo.geo_rig import frame, gimbal, mount, pinhole, pose
 
-# One sigma, as FIELD-NOTES' "typical" aircraft has them; what differs from look to look apart.
+# One sigma, as a usual aircraft has them; what differs from look to look apart.
 BUDGET = AccuracyConfig(
     gnss_h_m=1.5,
     height_m=3.0,
