@@ -141,11 +141,19 @@ def left_deg(solution: Solution, askew: FloatArray) -> FloatArray:
     return np.degrees(euler_from_matrix(found @ askew.T))
 
 
-def measure_boresight() -> float:
-    """Return the worst angle left, degrees, of `ASKEW_DEG` put in and one flight."""
-    flown = fly(CalibrationFlight(cross(), PRESETS["good"], 1, every_m=20.0))
-    solution = solve(flown.problem, Wanted(heading=True))
-    return float(np.abs(left_deg(solution, flown.askew)).max())
+def measure_boresight(preset: str, n_flights: int) -> FloatArray:
+    """Return the worst angle left by each flight alone, degrees, of `ASKEW_DEG` put in.
+
+    Args:
+        preset: Noise of the instruments.
+        n_flights: Seeds 1, 2, …: no flight is chosen.
+    """
+    left = []
+    for seed in range(1, n_flights + 1):
+        flown = fly(CalibrationFlight(cross(), PRESETS[preset], seed, every_m=20.0))
+        solution = solve(flown.problem, Wanted(heading=True))
+        left.append(np.abs(left_deg(solution, flown.askew)).max())
+    return np.array(left)
 
 
 def _shutter_times_s(vehicle: Vehicle, every_m: float) -> FloatArray:
@@ -216,8 +224,8 @@ def _ties(
     return ties
 
 
-def measure_cuav(recording: Path) -> float:
-    """Return how far apart two stills place the same ground, median, m, after its own solve.
+def measure_cuav(recording: Path) -> tuple[float, float]:
+    """Return how far apart two stills place the same ground, median, m, before and after a solve.
 
     Args:
         recording: The folder of the cuav-2018 stills, their log and their lens.
@@ -225,7 +233,8 @@ def measure_cuav(recording: Path) -> float:
     with TemporaryDirectory() as scratch:
         flight = open_flight(cuav_flight(recording, Path(scratch)))
         made = problem_of(flight, None, (AccuracyConfig(), GroundConfig()))
-        return solve(made.problem, Wanted(time=True)).after.median_m
+        solution = solve(made.problem, Wanted(time=True))
+        return solution.before.median_m, solution.after.median_m
 
 
 def cuav_flight(recording: Path, folder: Path) -> Path:
