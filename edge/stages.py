@@ -21,7 +21,7 @@ from edge.district import (
     rule_book,
     save_incidents,
 )
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SkywhistleError
 from edge.flightlog import FlightLog, Look
 from edge.geo.camera import flown_intrinsics
 from edge.geo.delay_watch import DelayWatch
@@ -47,6 +47,7 @@ from edge.records import (
     Verdict,
     Xyxy,
 )
+from edge.report.ballast import is_for_want_of_room
 from edge.report.compose import AlertContext, compose_alert
 from edge.report.evidence import EvidenceKeeper, EvidenceRef
 from edge.report.mailbox import Mailbox
@@ -260,10 +261,17 @@ class Stages:
     # --- what only a restart or a reload needs ----------------------------------------------------
 
     def save(self, mono_ns: MonoNs) -> None:
-        """Write the incidents to the state folder."""
+        """Write the incidents to the state folder; on a full disk pictures make way for them."""
         self._saved_ns = mono_ns
-        if self._district is not None:
-            save_incidents(self.settings, self._district, mono_ns, self.poses.utc(mono_ns).utc_ns)
+        if self._district is None:
+            return
+        utc_ns = self.poses.utc(mono_ns).utc_ns
+        try:
+            save_incidents(self.settings, self._district, mono_ns, utc_ns)
+        except SkywhistleError as error:
+            if not (is_for_want_of_room(error.__cause__) and self.mailbox.make_room()):
+                raise
+            save_incidents(self.settings, self._district, mono_ns, utc_ns)
 
     def reload(self) -> None:
         """Take over changed rules and zones, all or nothing; say what needs a restart."""

@@ -9,6 +9,7 @@ committed writes too.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -24,6 +25,11 @@ _ROOM_FACTOR: Final = 8  # the reserve is made only where so many times its size
 _FREE_SHARE: Final = 0.05
 _FREE_MAX_BYTES: Final = 64_000_000
 _MAILBOX_PARTS: Final = ("", "-wal", "-shm", ".reserve")
+
+
+def is_for_want_of_room(error: BaseException | None) -> bool:
+    """Tell whether a disk that is full is what went wrong."""
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 class Ballast:

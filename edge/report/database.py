@@ -17,6 +17,7 @@ from edge.errors import MailboxError, MailboxFullError
 
 log = logging.getLogger(__name__)
 
+_PAGE_BYTES: Final = 1024  # of a new file: a commit writes whole pages, and rows are small
 _BUSY_S: Final = 5.0  # transactions are short; a writer that waits longer is stuck
 _INDEX_BYTES: Final = 1 << 16  # of the index beside the log (32 KiB), and its folder's entry
 _MIGRATIONS: Final = (  # one script a schema version; never edited once released
@@ -100,7 +101,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bool]:
 def mailbox_error(error: Exception, path: Path) -> MailboxError:
     """Name what SQLite or the file system refuses."""
     # What SQLite says when the index beside the file finds no block is "disk I/O error".
-    is_io_error_for_want_of_room = "I/O error" in str(error) and _free_bytes(path) < _INDEX_BYTES
+    is_io_error_for_want_of_room = "I/O error" in str(error) and free_bytes(path) < _INDEX_BYTES
     if "full" in str(error) or "No space" in str(error) or is_io_error_for_want_of_room:
         return MailboxFullError(
             f"no room for {path}: {error}; what was accepted is safe. Free disk space"
@@ -108,7 +109,8 @@ def mailbox_error(error: Exception, path: Path) -> MailboxError:
     return MailboxError(f"{path}: {error}; check its folder's owner, mode and disk")
 
 
-def _free_bytes(path: Path) -> int:
+def free_bytes(path: Path) -> int:
+    """Tell how much room the file's disk has."""
     try:
         stat = os.statvfs(path.parent)
     except OSError:
@@ -156,6 +158,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
+        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA journal_size_limit={4 << 20}")

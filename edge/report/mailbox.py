@@ -8,6 +8,7 @@ same: pictures and a reserve make way (see `ballast`), and what is not worth a w
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -37,6 +38,7 @@ from edge.report.outgoing import Outgoing
 log = logging.getLogger(__name__)
 
 _MEGABYTE: Final = 1_000_000
+_FORGET_BATCH: Final = 64  # acked rows forgotten in one transaction where room is scarce
 _Read = TypeVar("_Read")
 
 
@@ -163,6 +165,10 @@ class Mailbox:
 
         self._changes.make(done)
 
+    def make_room(self) -> bool:
+        """Free some of a full disk for what is worth more than pictures; False: none is left."""
+        return self._ballast.give_up()
+
     # --- what uplink does -------------------------------------------------------------------------
 
     def take_due(
@@ -245,7 +251,7 @@ class Mailbox:
         except MailboxFullError:  # what was refused is refused again after its next resend
             with self._lock:
                 outbox.note_acked(self._db, ack.up_to, ack.extra)
-            return 0
+            return self._forget_noted()
 
     def dead_letter(self, seq: int, reason: str) -> None:
         """Take a message that can never be sent out of the queue; a loss record says so."""
@@ -260,12 +266,20 @@ class Mailbox:
         """
 
         def expire(db: sqlite3.Connection) -> int:
-            outbox.delete_acked(db)
             n = outbox.expire(db, self._clocks)
             outbox.forget_gone(db)
             return n
 
+        self._forget_noted()
         return self._changes.make(expire)
+
+    def _forget_noted(self) -> int:
+        """Forget what was acked on a full disk, as far as there is room by now."""
+        total = 0
+        with contextlib.suppress(MailboxFullError):
+            while n := self._changes.make(lambda db: outbox.delete_noted(db, _FORGET_BATCH)):
+                total += n
+        return total
 
     def keep_ballast(self) -> None:
         """Lay the reserve aside (again) that a full disk will be met with."""

@@ -149,7 +149,7 @@ def make_due(db: sqlite3.Connection, seqs: Iterable[int] | None) -> None:
 
 
 def note_acked(db: sqlite3.Connection, up_to: int, extra: Iterable[int]) -> None:
-    """Remember in memory what the desk has committed; `delete_acked` forgets it later."""
+    """Remember in memory what the desk has committed; `delete_noted` forgets it later."""
     sql = (
         "INSERT INTO temp.sending SELECT seq, 0, 0, 1 FROM outbox WHERE {}"
         " ON CONFLICT (seq) DO UPDATE SET is_done = 1"
@@ -158,8 +158,8 @@ def note_acked(db: sqlite3.Connection, up_to: int, extra: Iterable[int]) -> None
     db.executemany(sql.format(f"seq = ? AND {_WAS_SENT}"), [(seq,) for seq in extra])
 
 
-def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Sequence[int] = ()) -> int:
-    """Forget what the desk has committed, now or when there was no room to forget it.
+def delete_acked(db: sqlite3.Connection, up_to: int, extra: Sequence[int]) -> int:
+    """Forget what the desk has committed.
 
     Returns:
         How many rows that were still here.
@@ -167,12 +167,23 @@ def delete_acked(db: sqlite3.Connection, up_to: int = 0, extra: Sequence[int] = 
     n = db.execute(f"DELETE FROM outbox WHERE seq <= ? AND {_WAS_SENT}", (up_to,)).rowcount
     for seq in extra:
         n += db.execute(f"DELETE FROM outbox WHERE seq = ? AND {_WAS_SENT}", (seq,)).rowcount
-    n += db.execute(
-        "DELETE FROM outbox WHERE seq IN (SELECT seq FROM temp.sending WHERE is_done = 1)"
-    ).rowcount
     count(db, "delivered", n)
-    db.execute("DELETE FROM temp.sending WHERE seq <= ? OR is_done = 1", (up_to,))
+    db.execute("DELETE FROM temp.sending WHERE seq <= ?", (up_to,))
     db.executemany("DELETE FROM temp.sending WHERE seq = ?", [(seq,) for seq in extra])
+    return n
+
+
+def delete_noted(db: sqlite3.Connection, limit: int) -> int:
+    """Forget some of what `note_acked` remembers; few at a time, for the room that it takes.
+
+    Returns:
+        How many rows were still here.
+    """
+    found = db.execute("SELECT seq FROM temp.sending WHERE is_done = 1 LIMIT ?", (limit,))
+    seqs = [(seq,) for (seq,) in found.fetchall()]
+    n = db.executemany("DELETE FROM outbox WHERE seq = ?", seqs).rowcount if seqs else 0
+    count(db, "delivered", n)
+    db.executemany("DELETE FROM temp.sending WHERE seq = ?", seqs)
     return n
 
 

@@ -12,9 +12,11 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -66,9 +68,14 @@ class Delivery(RuleBasedStateMachine):
         self.air: list[Message] = []
         self.acks: list[bytes] = []
         self.is_full = False
+        self.room = mock.patch("edge.report.changes.free_bytes", lambda _: self.free_bytes())
+        self.room.start()
         self.store = DeskStore(self.folder / "desk.db")
         self.mailbox = self.open()
         self.start_desk()
+
+    def free_bytes(self) -> int:
+        return 0 if self.is_full else sys.maxsize
 
     # --- the two ends -----------------------------------------------------------------------------
 
@@ -295,6 +302,7 @@ class Delivery(RuleBasedStateMachine):
         finally:
             self.mailbox.close()
             self.store.close()
+            self.room.stop()
             shutil.rmtree(self.folder)
 
 

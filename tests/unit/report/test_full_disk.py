@@ -57,13 +57,13 @@ def fill_all(disk: Path, mailbox: Mailbox) -> None:
     fill(disk)
 
 
-def use_up(disk: Path, mailbox: Mailbox) -> list[int]:
+def use_up(disk: Path, mailbox: Mailbox, at_once: int) -> list[int]:
     """Put alerts until not one more is taken: the disk is full, and no ballast is left."""
     fill(disk)
     seqs: list[int] = []
     try:
-        for _ in range(1000):
-            seqs += mailbox.put_all(alerts(500))
+        for _ in range(100_000):
+            seqs += mailbox.put_all(alerts(at_once))
             fill(disk)
     except MailboxFullError:
         return seqs
@@ -130,15 +130,45 @@ def test_the_last_room_is_for_alerts_and_not_for_a_status(disk: Path) -> None:
         assert (disk / "mailbox.db.reserve").stat().st_size == 1 << 20
 
 
-def test_what_was_accepted_before_the_disk_was_full_is_all_there(disk: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 7, 500])
+def test_what_was_accepted_before_the_disk_was_full_is_all_there(disk: Path, at_once: int) -> None:
     """However it fills: each seq that `put` gave is sent, acked and gone, in spite of no room."""
     with opened(disk) as mailbox:
         mailbox.keep_ballast()
-        seqs = use_up(disk, mailbox)
+        seqs = use_up(disk, mailbox, at_once)
+        mailbox.set_flight_status(FlightStatus(version="0.1.0", note="x" * 400))
         assert sorted(taken(mailbox)) == seqs
         mailbox.acked(Ack(mailbox.epoch, seqs[-1]))
-        mailbox.make_due()
-        assert taken(mailbox) == []
+        assert mailbox.queue_state().queued == 0
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 400])
+def test_every_page_in_use_has_its_room_in_the_file(disk: Path, at_once: int) -> None:
+    """The log can always be copied into the file, also if others fill the disk at this instant."""
+    path = disk / "mailbox.db"
+    with opened(disk) as mailbox:
+        for turn in range(30):
+            seqs = mailbox.put_all(alerts(at_once))
+            if turn % 4 == 3:
+                taken(mailbox)
+                mailbox.acked(Ack(mailbox.epoch, seqs[-1] - at_once))
+            pages, page_bytes = (
+                mailbox.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "page_size")
+            )
+            assert pages * page_bytes <= path.stat().st_size
+
+
+def test_what_others_take_while_the_file_grows_costs_only_what_is_new(disk: Path) -> None:
+    """A growth that finds no room after all refuses the put, and leaves nothing in its way."""
+    with opened(disk) as mailbox:
+        seqs = mailbox.put_all(alerts(100))
+        fill(disk, leave_bytes=200_000)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(MailboxFullError):
+            patch.setattr("edge.report.changes.free_bytes", lambda _path: 1 << 30)
+            mailbox.put_all(alerts(3000))
+        assert sorted(taken(mailbox)) == seqs
+        assert mailbox.acked(Ack(mailbox.epoch, seqs[-1])) == 100
+        assert mailbox.rows("SELECT count(*) FROM meta WHERE name = 'room'") == [(0,)]
 
 
 def test_a_reserve_is_not_made_where_there_is_little_room(disk: Path) -> None:

@@ -343,14 +343,17 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, times: Times) -
         Mailbox(MailboxConfig(path=tmp_path / "file" / "mailbox.db"), times.clocks())
 
 
-def test_a_full_disk_refuses_the_new_and_keeps_the_old(mailbox: Mailbox) -> None:
+def test_a_full_disk_refuses_the_new_and_keeps_the_old(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was accepted stays, the queue drains, and then there is room again."""
     mailbox.put_all([message(size=2000) for _ in range(20)])
     pages = mailbox._one("PRAGMA page_count")[0]
     mailbox._one(f"PRAGMA max_page_count = {pages}")
+    monkeypatch.setattr("edge.report.changes.free_bytes", lambda _path: 0)
     accepted = mailbox.queue_state().accepted
     with pytest.raises(MailboxFullError, match="what was accepted is safe"):
-        mailbox.put_all([message(size=4000) for _ in range(50)])
+        mailbox.put_all([message(size=4000) for _ in range(500)])
     assert mailbox.queue_state().accepted == accepted == 20
     assert len(queued(mailbox)) == 20
     assert mailbox.acked(Ack(mailbox.epoch, 10)) == 10

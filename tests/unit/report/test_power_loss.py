@@ -95,7 +95,10 @@ class Connection:
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")  # apsw's files have no shared memory
 
     def execute(self, sql: str, values: Any = ()) -> Any:
-        rows = self._db.execute(sql, values).fetchall()
+        try:
+            rows = self._db.execute(sql, values).fetchall()
+        except apsw.FullError as error:
+            raise sqlite3.OperationalError("database or disk is full") from error
         return types.SimpleNamespace(
             fetchall=lambda: rows,
             fetchone=lambda: rows[0] if rows else None,
