@@ -23,7 +23,7 @@ from edge.capture.video_records import VideoSource, VideoState
 from edge.config import CameraConfig, PatrolConfig
 from edge.errors import MailboxError
 from edge.health import Health
-from edge.machine import release_free_memory
+from edge.machine import release_free_memory, settle_memory
 from edge.pipeline import fly
 from edge.protocol.command import Verb
 from edge.protocol.status import FlightStatus, LinkState, LookWanted
@@ -253,6 +253,7 @@ def fly_aircraft(
         VideoError, TelemetryError: A source or link can never open as configured.
     """
     patrol = settings.patrol
+    settle_memory()
     with ExitStack() as stack:
         stack.enter_context(RoleLock(patrol.mailbox.path, "flight"))
         telemetry = Telemetry(patrol.autopilot)

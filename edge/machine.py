@@ -13,6 +13,12 @@ _CPUINFO = Path("/proc/cpuinfo")
 _ONNXRUNTIME = ("onnxruntime-gpu", "onnxruntime")
 _OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+_LARGE_BLOCK_BYTES = 1 << 18
+
 
 def machine_name() -> str:
     """Name the machine: processor, cores, Python."""
@@ -44,6 +50,20 @@ def _first_version(names: tuple[str, ...]) -> str:
         except PackageNotFoundError:  # a system package, or another build
             continue
     return "unknown"
+
+
+def settle_memory() -> None:
+    """Make the C library give large blocks back as soon as they are freed; once, before threads.
+
+    glibc learns from the first large block that is freed to keep such blocks in its heaps, one a
+    thread, where smaller ones settle between them: over hours a flight grew.  With this they have
+    mappings of their own.  Live pictures come from `PictureMemory`, so few ask for such blocks.
+    """
+    choose = getattr(ctypes.CDLL(None), "mallopt", None)
+    if choose is not None:  # another C library has no such call
+        choose(_M_ARENA_MAX, 1)
+        choose(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+        choose(_M_TRIM_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 def release_free_memory() -> None:

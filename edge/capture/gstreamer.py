@@ -8,6 +8,7 @@ from typing import Any
 
 from edge.capture.gstreamer_pipeline import Pipeline
 from edge.capture.gstreamer_recipes import Recipe, recipe_from_url
+from edge.capture.picture_memory import PictureMemory
 from edge.capture.rtp import encoding_of_rtp
 from edge.capture.video_records import Picture, without_password
 from edge.errors import MissingExtraError, VideoError
@@ -56,6 +57,7 @@ class GstOpener:
         self._jitter_s = jitter_s
         self._banned: set[str] = set()  # decoders that broke
         self._sniffed: dict[str, str] = {}  # codec by URL
+        self.memory = PictureMemory()
 
     def open(self, url: str, encoding: str) -> GstReader:
         """Build a pipeline and start it.
@@ -91,7 +93,11 @@ class GstReader:
         self._gst = load_gst()
         self._codec = recipe.codec  # what was built
         self._wanted_codec: str | None = None  # what the packets say, where they differ
-        self._run = Pipeline(self._gst, url, recipe, opener.banned, self._packet_seen)
+        self._run = self._pipeline(recipe)
+
+    def _pipeline(self, recipe: Recipe) -> Pipeline:
+        gst, banned, memory = self._gst, self._opener.banned, self._opener.memory
+        return Pipeline(gst, self._url, recipe, banned, self._packet_seen, memory=memory)
 
     @property
     def decoder(self) -> str:
@@ -118,7 +124,7 @@ class GstReader:
         self._wanted_codec, self._codec = None, codec
         self._run.close()
         recipe = self._opener.recipe(self._url, codec)
-        self._run = Pipeline(self._gst, self._url, recipe, self._opener.banned, self._packet_seen)
+        self._run = self._pipeline(recipe)
 
     def _raise_what_broke(self) -> None:
         broken = self._run.broken()

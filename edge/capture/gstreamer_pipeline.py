@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from edge.capture.gstreamer_decoders import (
 )
 from edge.capture.gstreamer_recipes import CODECS, Recipe
 from edge.capture.gstreamer_time import StreamTime
+from edge.capture.picture_memory import PictureMemory
 from edge.capture.rtp import ends_picture, shares_clock, starts_picture
 from edge.capture.video_records import Picture, without_password
 from edge.errors import VideoError
@@ -56,13 +58,21 @@ class Pipeline:
         recipe: what it is built from.
         banned: decoders that are not to be used.
         packet_seen: told the first bytes of RTP packets until it returns True.
+        memory: where pictures are copied to.
 
     Raises:
         VideoError: GStreamer refuses the pipeline, or it does not start.
     """
 
     def __init__(
-        self, gst: Any, url: str, recipe: Recipe, banned: frozenset[str], packet_seen: PacketSeen
+        self,
+        gst: Any,
+        url: str,
+        recipe: Recipe,
+        banned: frozenset[str],
+        packet_seen: PacketSeen,
+        *,
+        memory: PictureMemory,
     ) -> None:
         self._gst = gst
         self._url = without_password(url)
@@ -70,6 +80,7 @@ class Pipeline:
         self.decoder = ""
         self._banned = banned
         self._packet_seen = packet_seen
+        self._memory = memory
         self._plug_error: str | None = None
         self._codec = recipe.codec or ""
         self._has_joined = False
@@ -222,7 +233,7 @@ class Pipeline:
             self._pts_mono_ns(sample, buffer), _ntp_ns(buffer), arrived_ns
         )
         return Picture(
-            image_bgr=_image(sample, buffer, self._url),
+            image_bgr=_image(sample, buffer, self._memory, self._url),
             captured_mono_ns=captured.mono_ns,
             captured_sigma_s=captured.sigma_s,
             time_source=captured.source,
@@ -286,16 +297,41 @@ def _nobody_looks(_head: bytes) -> bool:
     return True
 
 
-def _image(sample: Any, buffer: Any, url: str) -> ImageArray:
+def _image(sample: Any, buffer: Any, memory: PictureMemory, url: str) -> ImageArray:
     """Copy a BGR buffer once, into memory of its own."""
     structure = sample.get_caps().get_structure(0)
     width, height = structure.get_int("width")[1], structure.get_int("height")[1]
     stride = (width * 3 + 3) & ~3  # GStreamer's default layout: rows begin at multiples of four
-    data = buffer.extract_dup(0, buffer.get_size())
-    if len(data) < stride * (height - 1) + width * 3:
-        raise VideoError(f"{url}: {len(data)} bytes are no {width}×{height} BGR picture")
-    rows: ImageArray = np.ndarray((height, width, 3), np.uint8, data, strides=(stride, 3, 1))
-    return np.ascontiguousarray(rows)
+    rows = memory.take(height, stride)
+    if _extract(buffer, rows) < stride * (height - 1) + width * 3:
+        n_bytes = buffer.get_size()
+        raise VideoError(f"{url}: {n_bytes} bytes are no {width}×{height} BGR picture")
+    if stride != width * 3:
+        rows = np.ascontiguousarray(rows[:, : width * 3])
+    return rows.reshape(height, width, 3)
+
+
+def _extract(buffer: Any, into: ImageArray) -> int:
+    """Copy a buffer's first bytes into an array; returns how many there were, at most its size."""
+    extract = _gst_buffer_extract()
+    if extract is None:
+        data = np.frombuffer(buffer.extract_dup(0, into.nbytes), np.uint8)
+        into.reshape(-1)[: data.size] = data
+        return int(data.size)
+    # PyGObject's hash of a boxed object is the address of what it wraps.
+    return int(extract(hash(buffer), 0, into.ctypes.data, into.nbytes))
+
+
+@functools.lru_cache(maxsize=1)
+def _gst_buffer_extract() -> Callable[[int, int, int, int], int] | None:
+    """GStreamer's own call: what PyGObject has of it copies twice, into new memory each time."""
+    try:
+        extract = ctypes.CDLL("libgstreamer-1.0.so.0").gst_buffer_extract
+    except (OSError, AttributeError):  # GStreamer under another name
+        return None
+    extract.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t)
+    extract.restype = ctypes.c_size_t
+    return cast(Callable[[int, int, int, int], int], extract)
 
 
 def _ntp_ns(buffer: Any) -> int | None:

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("gi", reason="PyGObject is not installed; `make test` installs it")
 
-from edge.capture import gstreamer, gstreamer_decoders
+from edge.capture import gstreamer, gstreamer_decoders, gstreamer_pipeline
 from edge.capture.gstreamer_decoders import Decoder, choose_decoder
 from edge.capture.opencv import OpenCvReader, open_with_opencv
+from edge.capture.picture_memory import PictureMemory
 from edge.capture.slots import LatestFrame
 from edge.capture.streams import VideoStream
 from edge.capture.video import TimeSource, VideoSource, VideoState, open_video
@@ -457,3 +459,24 @@ def test_a_closed_connection_is_gone_at_once() -> None:
         assert pipeline() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (322, 7), (1, 1), (5, 3)])
+@pytest.mark.parametrize("has_call", [True, False])
+def test_a_picture_is_copied_as_gstreamer_has_it(
+    width: int, height: int, has_call: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixel by pixel, however rows are padded, with GStreamer's own call or without it."""
+    gst = gstreamer.load_gst()
+    if not has_call:
+        monkeypatch.setattr(gstreamer_pipeline, "_gst_buffer_extract", lambda: None)
+    stride = (3 * width + 3) & ~3
+    rows = np.random.default_rng(1).integers(0, 255, (height, stride), np.uint8)
+    caps = gst.Caps.from_string(f"video/x-raw,format=BGR,width={width},height={height}")
+    buffer = gst.Buffer.new_wrapped(rows.tobytes())
+    sample = gst.Sample.new(buffer, caps, None, None)
+    image = gstreamer_pipeline._image(sample, buffer, PictureMemory(), "here")
+    assert np.array_equal(image, rows[:, : 3 * width].reshape(height, width, 3))
+    short = gst.Buffer.new_wrapped(rows.tobytes()[: stride * (height - 1) + 3 * width - 1])
+    with pytest.raises(VideoError, match=f"are no {width}×{height} BGR picture"):
+        gstreamer_pipeline._image(sample, short, PictureMemory(), "here")
