@@ -68,7 +68,7 @@ class Watchdog:
         address, limit_us = os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC", "")
         notify = NotifySocket(address) if address else None
         is_for_us = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-        if notify is not None and is_for_us and limit_us.isdigit() and int(limit_us) > 0:
+        if notify is not None and is_for_us and limit_us.isdecimal() and int(limit_us) > 0:
             limit_s = int(limit_us) / 1e6
             return cls(notify, _SHARE * limit_s, limit_s)
         return cls(notify, _STUCK_AFTER_S)

@@ -141,7 +141,7 @@ def _tcp(parts: SplitResult) -> Recipe:
 
 def _csi(parts: SplitResult) -> Recipe:
     sensor = parts.netloc or parts.path.strip("/") or "0"
-    if not sensor.isdigit():
+    if not sensor.isdecimal():
         raise VideoError(f"{parts.geturl()}: csi:// takes a sensor's number, e.g. csi://0")
     return Recipe(f"csi:{sensor}", is_raw=True)  # which element: when it is known what is there
 

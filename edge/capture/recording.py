@@ -225,7 +225,7 @@ def _check_files(flight: RecordedFlight, path: Path) -> None:
     for camera in spec.camera:
         named += [camera.calibration, camera.mount]
         named += [file for file in (camera.video, camera.frames) if file is not None]
-        if camera.stills is not None and not any(flight.folder.glob(camera.stills)):
+        if camera.stills is not None and not _has_any(flight.folder, camera.stills):
             raise FlightError(f"{path}: no still fits {camera.stills!r} in {flight.folder}")
         has_times = camera.frames is not None or spec.time.rule in {"start_utc", "srt"}
         if camera.video is not None and not has_times:
@@ -236,6 +236,13 @@ def _check_files(flight: RecordedFlight, path: Path) -> None:
     for file in named:
         if not _is_file(flight.path(file)):
             raise FlightError(f"{path}: names {file}, which is not in {flight.folder}")
+
+
+def _has_any(folder: Path, pattern: str) -> bool:
+    try:
+        return any(folder.glob(pattern))
+    except OSError:  # a name longer than names can be
+        return False
 
 
 def _is_file(path: Path) -> bool:

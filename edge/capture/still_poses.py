@@ -199,7 +199,7 @@ def _time(own: Mapping[int, Any], utc_at_exposure: str | None) -> tuple[int | No
         moment = datetime.strptime(str(own.get(_TIME, "")).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except ValueError:
         return None, False
-    digits = "".join(filter(str.isdigit, str(own.get(_SUBSECOND, ""))))[:6]
+    digits = "".join(filter(str.isdecimal, str(own.get(_SUBSECOND, ""))))[:6]
     moment += timedelta(microseconds=int(digits.ljust(6, "0")) if digits else 0)
     try:
         zoned = datetime.strptime(str(own.get(_ZONE, "")).strip("\0 "), "%z")

@@ -89,4 +89,4 @@ def listener_port(folder: Path) -> int:
     except OSError:
         return DEFAULT_PORT
     ports = [line.split()[1] for line in lines if line.startswith("listener ")]
-    return int(ports[0]) if ports and ports[0].isdigit() else DEFAULT_PORT
+    return int(ports[0]) if ports and ports[0].isdecimal() else DEFAULT_PORT

@@ -6,16 +6,19 @@ import io
 import json
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
+from edge.capture.still_poses import read_still_pose
 from edge.errors import SkywhistleError
 from tests.fuzz.files import SMALL_CONFIG
 from tests.fuzz.target import refused
 from tests.fuzz.targets import TARGETS
+from tests.unit.capture.log_writers import exif, still
 from tests.unit.vision.tiny_models import cell_model
 
 HANG_S = 10.0  # of CPU: ten times what the long form allows, on a computer a tenth as fast
@@ -78,6 +81,11 @@ FOUND = {
     "a coordinate beyond any float": ("geojson", polygon([[10**400, 0], *_RING])),
     "a kind that is no text": ("geojson", polygon(kind={})),
     "a name longer than names can be": ("flight", flight(mount="a" * 300)),
+    "stills by a pattern longer than names can be": (
+        "flight",
+        b'format = 1\nname = "a"\n[telemetry]\nstills = true\n[time]\nrule = "exif"\n[[camera]]\n'
+        b'id = "a"\ncalibration = "c"\nmount = "m"\nstills = "%s"\n' % (b"a" * 300),
+    ),
     "stills by no pattern": ("flight", flight(pictures='stills = ""')),
     "stills of the whole disk": ("flight", flight(pictures='stills = "../../**/*.jpg"')),
     "stills by an absolute path": ("flight", flight(pictures='stills = "/*.jpg"')),
@@ -122,6 +130,18 @@ def test_boxes_that_are_no_numbers_are_dropped(hostile: float) -> None:
 def test_a_size_of_5000_digits_is_no_size() -> None:
     """Metadata that says nothing sensible is passed over where the model says it itself."""
     assert not refused(TARGETS["model"].check, model(names="{0: 'a'}", imgsz="9" * 5000))
+
+
+def test_a_fraction_of_a_second_in_no_figures_is_none(tmp_path: Path) -> None:
+    """A superscript is a digit to Python and no number: the still keeps its whole seconds."""
+    told = exif(taken="2024:06:10 10:14:01", subsecond="Q5", lat_lon_deg=(31.5, 120.3))
+    still(tmp_path / "a.jpg", exif=told)
+    (tmp_path / "a.jpg").write_bytes(
+        (tmp_path / "a.jpg").read_bytes().replace(b"Q5", "²".encode("latin-1") + b"5")
+    )
+    time_ns = read_still_pose(tmp_path / "a.jpg").time_ns
+    assert time_ns is not None
+    assert time_ns % 1_000_000_000 == 500_000_000
 
 
 def test_a_permit_until_the_last_day_there_is_stands() -> None:
