@@ -118,21 +118,12 @@ def measure_memory(rig: Rig, minutes: float) -> MemoryFigures:
         BenchError: `flight` ended, saw nothing, or this system does not tell its memory.
     """
     folder = rig.folder / "memory"
-    mavlink_port, rtp_port = _free_udp_port(), _free_udp_port()
-    settings = _on_the_wire(in_folder(rig.settings, folder), mavlink_port, rtp_port)
-    options = ServeOptions(
-        mavlink=(f"udpout:127.0.0.1:{mavlink_port}",),
-        rtp_port=rtp_port,
-        rtsp_host=None,
-        loop=True,
-    )
     with (
-        ServedFlight(read_wire_flight(rig.recorded.folder), options) as served,
+        on_the_wire(rig, in_folder(rig.settings, folder)) as settings,
         flight_process(settings, folder) as child,
     ):
         child.await_first_inference()
         samples = list(_samples(child.process, minutes * 60.0))
-        assert not served.ended  # raises what went wrong under way
         peak_mb = _memory_mb(child.process, _PEAK)
         rate_hz = _inference_rate_hz(settings)
     times_min, sizes_mb = np.array(samples).T
@@ -180,7 +171,27 @@ def _inference_rate_hz(settings: Settings) -> float:
     raise BenchError("flight was fed by the simulator, and its status says that it saw nothing")
 
 
-def _on_the_wire(settings: Settings, mavlink_port: int, rtp_port: int) -> Settings:
+@contextmanager
+def on_the_wire(rig: Rig, settings: Settings) -> Iterator[Settings]:
+    """Serve the recorded flight again and again; the settings for whoever flies it.
+
+    Raises:
+        MissingExtraError: GStreamer is not installed.
+        ScenarioError: The flight cannot be served.
+    """
+    mavlink_port, rtp_port = _free_udp_port(), _free_udp_port()
+    options = ServeOptions(
+        mavlink=(f"udpout:127.0.0.1:{mavlink_port}",),
+        rtp_port=rtp_port,
+        rtsp_host=None,
+        loop=True,
+    )
+    with ServedFlight(read_wire_flight(rig.recorded.folder), options) as served:
+        yield _flying(settings, mavlink_port, rtp_port)
+        assert not served.ended  # raises what went wrong under way
+
+
+def _flying(settings: Settings, mavlink_port: int, rtp_port: int) -> Settings:
     patrol = settings.patrol
     source = {"source": f"udp://:{rtp_port}", "encoding": "h264"}
     url = {"url": f"udpin:127.0.0.1:{mavlink_port}"}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import median
 
 from edge.bench.figures import DeliveryFigures, percentile
 from edge.bench.rig import Rig, in_folder
-from edge.bench.sizes import worst_alert
+from edge.bench.sizes import fresh_alert
 from edge.errors import BenchError
 from edge.loopback import Ledger, ground_station, wait_for_delivery
-from edge.records import Alert, AlertKind, UtcNs
+from edge.records import UtcNs
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from edge.report.outgoing import outgoing_alert
@@ -39,7 +37,7 @@ def measure_delivery(rig: Rig, seconds: float, utc_ns: Callable[[], UtcNs]) -> D
         n_alerts, start_s = max(1, round(seconds * ALERTS_PER_S)), time.monotonic()
         for number in range(n_alerts):
             time.sleep(max(0.0, start_s + number / ALERTS_PER_S - time.monotonic()))
-            ledger.store(mailbox.put(outgoing_alert(_fresh_alert())))
+            ledger.store(mailbox.put(outgoing_alert(fresh_alert())))
         wait_for_delivery(mailbox, _DELIVERY_GRACE_S)
     took_s = list(ledger.latencies_s().values())
     if len(took_s) < n_alerts:
@@ -53,13 +51,9 @@ def measure_delivery(rig: Rig, seconds: float, utc_ns: Callable[[], UtcNs]) -> D
 
 def _await_link(mailbox: Mailbox, ledger: Ledger) -> None:
     """Send one alert that does not count: the first waits until everybody is connected."""
-    seq = mailbox.put(outgoing_alert(_fresh_alert()))
+    seq = mailbox.put(outgoing_alert(fresh_alert()))
     deadline_s = time.monotonic() + _LINK_GRACE_S
     while seq not in ledger.committed_ns:
         if time.monotonic() > deadline_s:
             raise BenchError(f"no alert reached the desk within {_LINK_GRACE_S:.0f} s")
         time.sleep(_LOOK_S)
-
-
-def _fresh_alert() -> Alert:
-    return replace(worst_alert(), kind=AlertKind.NEW, revision=1, incident_id=os.urandom(16))

@@ -19,6 +19,9 @@ ALERT_BYTES_MEDIAN_MAX = 175
 ALERT_BYTES_MAX = 200
 MEMORY_MAX_MB = 300.0
 START_MAX_S = 3.0
+KILLED_TO_DETECTING_MAX_S = 5.0
+MAILBOX_PUT_P99_MAX_MS = 5.0
+WRITTEN_MAX_KIB_PER_ALERT = 40.0
 _ROUNDED_TO = 4  # decimals: a tenth of a millisecond
 
 
@@ -85,6 +88,26 @@ class MemoryFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class KilledFigures:
+    """From `kill -9` of a flight that is on the wire to the next one's first inference."""
+
+    killed_to_detecting_s: float  # median
+    killed_to_detecting_worst_s: float
+    kills: int
+
+
+@dataclass(frozen=True, slots=True)
+class CostFigures:
+    """What an alert costs the mailbox and its disk."""
+
+    mailbox_put_p99_ms: float
+    mailbox_put_median_ms: float
+    mailbox_puts: int
+    written_kib_per_alert: float | None  # put, sent and acked one by one; None: a memory disk
+    written_kib_per_alert_drained: float | None  # sent and acked fifty at a time
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """All of it."""
 
@@ -104,6 +127,8 @@ class Figures:
     delivery: DeliveryFigures | None = None
     start: StartFigures | None = None
     memory: MemoryFigures | None = None
+    killed: KilledFigures | None = None
+    cost: CostFigures | None = None
     unavailable: dict[str, str] = field(default_factory=dict)  # part: why
 
 
@@ -121,8 +146,12 @@ PROMISED = (
     "memory_mb",
     "memory_growth_mb_per_min",
     "start_s",
+    "killed_to_detecting_s",
+    "mailbox_put_p99_ms",
+    "written_kib_per_alert",
     "machine",
 )
+_PARTS = frozenset({"loop", "latency", "delivery", "start", "memory", "killed", "cost"})
 METHOD = {
     "cpu_ratio": "process CPU of all threads, by turns in one process: flight's own loop (file "
     "source, pose, geotag, association, rules, mailbox, evidence, status, MAVLink parsing) ÷ "
@@ -134,6 +163,10 @@ METHOD = {
     "thread; from the return of put to the desk's commit",
     "alert_bytes_max": "whole MQTT payload; of the largest alert that the codec lets through",
     "memory_mb": "VmRSS of a `skywhistle flight` process fed by the simulator over UDP and RTP",
+    "killed_to_detecting_s": "kill -9 of the flight of a running `skywhistle run`, fed as for "
+    "memory_mb, to the log line after the next flight's first inference",
+    "mailbox_put_p99_ms": "one alert a transaction, on the disk of the temporary folder",
+    "written_kib_per_alert": "write_bytes of /proc/self/io: put, taken, acked, one at a time",
     "start_s": "from spawning `skywhistle flight` to its log line after the first inference",
 }
 
@@ -142,7 +175,7 @@ def flat_figures(figures: Figures) -> dict[str, object]:
     """Return everything by its name in the JSON; what was not measured is None."""
     flat: dict[str, object] = dict.fromkeys(PROMISED)
     for name, value in asdict(figures).items():
-        if name in {"loop", "latency", "delivery", "start", "memory"}:
+        if name in _PARTS:
             flat |= value or {}
         else:
             flat[name] = value
@@ -202,6 +235,11 @@ def rows(figures: Figures) -> Iterable[Row]:
     yield at_most("memory of flight", "memory_mb", MEMORY_MAX_MB, "{:.0f} MB")
     yield plain("its growth", "memory_growth_mb_per_min", "{:+.2f} MB/min")
     yield at_most("start to first inference", "start_s", START_MAX_S, "{:.2f} s")
+    limit_s = KILLED_TO_DETECTING_MAX_S
+    yield at_most("kill -9 to detecting again", "killed_to_detecting_s", limit_s, "{:.2f} s")
+    yield at_most("mailbox put, p99", "mailbox_put_p99_ms", MAILBOX_PUT_P99_MAX_MS, "{:.1f} ms")
+    limit_kib = WRITTEN_MAX_KIB_PER_ALERT
+    yield at_most("written for an alert", "written_kib_per_alert", limit_kib, "{:.1f} KiB")
 
 
 def _text(value: float | None, form: str) -> str:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.bench.child import measure_memory, measure_start
+from edge.bench.cost import measure_cost
 from edge.bench.delivery import measure_delivery
 from edge.bench.figures import Figures
+from edge.bench.killed import measure_killed
 from edge.bench.latency import measure_latency
 from edge.bench.loop import FRAMES_PER_ROUND, measure_loop
 from edge.bench.rig import Choice, Rig, open_rig
@@ -21,7 +23,7 @@ from edge.machine import machine_name, onnxruntime_version, opencv_version
 from edge.records import UtcNs
 from edge.vision.manifest import read_manifest
 
-PARTS = ("loop", "latency", "delivery", "start", "memory")
+PARTS = ("loop", "latency", "delivery", "start", "memory", "killed", "cost")
 _DELIVERY_MAX_S = 20.0  # 200 alerts tell a 99th percentile
 Measured = TypeVar("Measured")
 
@@ -88,6 +90,8 @@ def run_bench(request: BenchRequest) -> Figures:
         memory = attempts.measure(
             "memory", rig, lambda r: measure_memory(r, request.memory_minutes)
         )
+        killed = attempts.measure("killed", rig, measure_killed)
+        cost = attempts.measure("cost", rig, measure_cost)
     worst_built = worst_alert_bytes()
     model = None if rig is None else read_manifest(rig.settings.patrol.camera[0].model)
     inference = None if rig is None else rig.settings.patrol.inference
@@ -108,5 +112,7 @@ def run_bench(request: BenchRequest) -> Figures:
         delivery=delivery,
         start=start,
         memory=memory,
+        killed=killed,
+        cost=cost,
         unavailable=attempts.unavailable,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Final
 
 from edge.protocol.alert import UNITS
@@ -58,6 +60,11 @@ def worst_alert() -> Alert:
     )
     fitted, _ = fit_texts(alert)
     return fitted
+
+
+def fresh_alert() -> Alert:
+    """Make such an alert that is new, of an incident of its own."""
+    return replace(worst_alert(), kind=AlertKind.NEW, revision=1, incident_id=os.urandom(16))
 
 
 def worst_alert_bytes() -> int:

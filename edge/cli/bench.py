@@ -29,6 +29,8 @@ class Part(str, Enum):
     DELIVERY = "delivery"
     START = "start"
     MEMORY = "memory"
+    KILLED = "killed"
+    COST = "cost"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +53,7 @@ def bench(
     memory_minutes: float = typer.Option(5.0, min=0.1, max=600.0, help="How long flight is fed."),
     only: list[Part] = typer.Option([], help="Measure this part alone; may be given twice."),
 ) -> None:
-    """Measure CPU, rate, latency, sizes, memory and start-up; what cannot be had is null, with why.
+    """Measure CPU, rate, latency, sizes, memory, start-up and the disk; null with why if it cannot.
 
     Figures are of this machine as busy as it is now: run it on an idle one.
     """

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from edge.bench.child import measure_memory, measure_start
+from edge.bench.cost import measure_cost
 from edge.bench.delivery import measure_delivery
+from edge.bench.figures import WRITTEN_MAX_KIB_PER_ALERT
+from edge.bench.killed import measure_killed
 from edge.bench.latency import measure_latency
 from edge.bench.loop import measure_loop
 from edge.bench.rig import Choice, Rig, open_rig
@@ -85,6 +88,25 @@ def test_flight_on_the_wire_tells_its_memory(rig: Rig) -> None:
     assert is_sound(figures)
     assert figures.memory_inference_rate_hz > 0.0
     assert 10.0 < figures.memory_mb <= figures.memory_peak_mb
+
+
+def test_a_killed_flight_comes_back_and_sees(rig: Rig) -> None:
+    """Under `skywhistle run` a killed flight is started anew, and its first sight is timed."""
+    if not gstreamer.is_available():
+        pytest.skip("needs GStreamer")
+    figures = measure_killed(rig, kills=1)
+    assert is_sound(figures)
+    assert figures.killed_to_detecting_s > 0.0
+
+
+def test_an_alert_costs_the_disk_no_more_than_promised(rig: Rig) -> None:
+    """Put, sent and acked alone it writes at most 40 KiB, and many together less than one alone."""
+    figures = measure_cost(rig, puts=200)
+    assert figures.mailbox_put_p99_ms >= figures.mailbox_put_median_ms > 0.0
+    if figures.written_kib_per_alert is None or figures.written_kib_per_alert_drained is None:
+        pytest.skip("the temporary folder lies on a memory disk: nothing is written")
+    assert 1.0 < figures.written_kib_per_alert_drained < figures.written_kib_per_alert
+    assert figures.written_kib_per_alert <= WRITTEN_MAX_KIB_PER_ALERT
 
 
 def test_a_flight_that_is_not_there_makes_nulls_with_reasons(tmp_path: Path) -> None:
