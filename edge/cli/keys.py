@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from enum import Enum
 from pathlib import Path
 
 import typer
@@ -78,16 +79,62 @@ def drone(
     made = authority.issue_drone(drone_id, _now(), days)
     typer.echo(f"{made}: for the aircraft; copy it as {_AT}, mode 700; its patrol.toml:")
     port = listener_port(folder / "broker")
-    typer.echo(_mqtt_table(authority.broker_host(), port, drone_id) + _DRONE_TABLES)
+    typer.echo(_mqtt_table(authority.broker_hosts()[0], port, drone_id) + _DRONE_TABLES)
     desk = folder / "desk" / "drones" / f"{drone_id}.pub"
     typer.echo(f"{desk}: for the desk's `drone_keys`, which it reads when it starts")
 
 
+class Role(str, Enum):
+    """Who has a certificate and is no drone."""
+
+    BROKER = "broker"
+    DESK = "desk"
+    DASHBOARD = "dashboard"
+
+
+@keys.command()
+def issue(
+    folder: Path = _FOLDER,
+    role: Role = typer.Argument(..., help="Whose."),
+    days: int = _DAYS,
+    new_keys: bool = typer.Option(
+        False, help="Of the desk: those of commands and originals, too, since they were stolen."
+    ),
+) -> None:
+    """Make a new certificate for broker or desk, or one for a dashboard, which only reads.
+
+    The former one holds until it ends; withdraw it first (`keys revoke`) if its key was lost.
+    """
+    from edge.desk.authority import Authority
+    from edge.desk.broker_files import listener_port
+
+    if new_keys and role is not Role.DESK:
+        raise typer.BadParameter(f"{role.value} has none", param_hint="--new-keys")
+    authority, now = Authority(folder), _now()
+    if role is Role.BROKER:
+        made = authority.issue_broker(now, days)
+        typer.echo(f"{made}: for the broker's machine; restart mosquitto there")
+        return
+    issue_one = authority.issue_desk if role is Role.DESK else authority.issue_dashboard
+    made, port = issue_one(now, days), listener_port(folder / "broker")
+    typer.echo(f"{made}: for its machine")
+    typer.echo(_mqtt_table(authority.broker_hosts()[0], port, role.value))
+    if role is Role.DASHBOARD:
+        typer.echo("it may subscribe to sw/v1/desk/alert and sw/v1/desk/state, and nothing else")
+    if new_keys:
+        authority.make_desk_keys()
+        typer.echo(
+            f"{made}/command.pub and originals.pub: copy them onto every aircraft and restart it; "
+            "until then it obeys the former keys, and seals originals to them"
+        )
+
+
 @keys.command()
 def revoke(
-    folder: Path = _FOLDER, name: str = typer.Argument(..., help="A drone, or `desk`.")
+    folder: Path = _FOLDER,
+    name: str = typer.Argument(..., help="A drone, `desk`, `dashboard` or `broker`."),
 ) -> None:
-    """Withdraw a certificate: its key was lost, or its drone."""
+    """Withdraw all certificates of a name so far: its key was lost, or its drone."""
     from edge.desk.authority import Authority
 
     count = Authority(folder).revoke(name, _now())

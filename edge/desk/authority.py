@@ -23,7 +23,9 @@ from edge.errors import KeysError, ProtocolError
 from edge.protocol.topics import check_drone_id
 
 DESK: Final = "desk"
-_OTHERS: Final = ("broker", "dashboard")  # names that the ACL or the authority itself uses
+BROKER: Final = "broker"
+DASHBOARD: Final = "dashboard"
+_OTHERS: Final = (BROKER, DASHBOARD)  # names that the ACL or the authority itself uses
 # A computer without a clock of its own starts in the past, and must reach the broker even so: what
 # is checked there is the end of a certificate, on a machine that knows the date.
 VALID_FROM: Final = datetime(1970, 1, 2, tzinfo=timezone.utc)
@@ -100,23 +102,50 @@ class Authority:
         )
         authority = cls(folder)
         authority.write_revocations(now)
-        authority.issue_broker(hosts, now, days)
+        authority.issue_broker(now, days, hosts)
         authority.issue_desk(now, days)
+        authority.make_desk_keys()
         return authority
 
-    def issue_broker(self, hosts: list[str], now: datetime, days: int) -> None:
-        """Make the broker's certificate: what the aircraft and the desk check it by."""
-        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        usage = ExtendedKeyUsageOID.SERVER_AUTH
-        self._issue(self.folder / "broker", "broker", usage, now + timedelta(days=days), names)
+    def issue_broker(self, now: datetime, days: int, hosts: list[str] | None = None) -> Path:
+        """Make the broker's certificate: what the aircraft and the desk check it by.
 
-    def issue_desk(self, now: datetime, days: int) -> None:
-        """Make the desk's certificate, and the key that it signs commands with."""
+        Args:
+            now: The date.
+            days: How long it holds.
+            hosts: Names and addresses; None: those of its former certificate.
+
+        Returns:
+            The folder.
+
+        Raises:
+            KeysError: A bad name, no former certificate, or the disk refuses.
+        """
+        chosen = self.broker_hosts() if hosts is None else hosts
+        names = x509.SubjectAlternativeName([_general_name(host) for host in chosen])
+        usage = ExtendedKeyUsageOID.SERVER_AUTH
+        folder = self.folder / BROKER
+        self._issue(folder, BROKER, usage, now + timedelta(days=days), names)
+        return folder
+
+    def issue_desk(self, now: datetime, days: int) -> Path:
+        """Make the desk's certificate; returns its folder."""
+        return self._issue_client(DESK, now, days)
+
+    def issue_dashboard(self, now: datetime, days: int) -> Path:
+        """Make a certificate for who only reads what the desk has committed; returns the folder."""
+        return self._issue_client(DASHBOARD, now, days)
+
+    def make_desk_keys(self) -> None:
+        """Make the keys that commands are signed with, and that originals are sealed to."""
         folder = self.folder / DESK
-        usage = ExtendedKeyUsageOID.CLIENT_AUTH
-        self._issue(folder, DESK, usage, now + timedelta(days=days))
         _write_signing_pair(folder / "command.key", folder / "command.pub")
         _write_sealing_pair(folder / "originals.key", folder / "originals.pub")
+
+    def _issue_client(self, name: str, now: datetime, days: int) -> Path:
+        folder = self.folder / name
+        self._issue(folder, name, ExtendedKeyUsageOID.CLIENT_AUTH, now + timedelta(days=days))
+        return folder
 
     def issue_drone(self, drone_id: str, now: datetime, days: int) -> Path:
         """Make a drone's folder: certificate, key to sign alerts with, whose commands it obeys.
@@ -153,9 +182,13 @@ class Authority:
         _write_signing_pair(folder / "sign.key", public)
         return folder
 
-    def broker_host(self) -> str:
-        """Return the first name or address that the broker's certificate holds."""
-        path = self.folder / "broker" / "broker.crt"
+    def broker_hosts(self) -> list[str]:
+        """Return the names and addresses that the broker's certificate holds.
+
+        Raises:
+            KeysError: It is not here, or cannot be read.
+        """
+        path = self.folder / BROKER / "broker.crt"
         try:
             certificate = x509.load_pem_x509_certificate(path.read_bytes())
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -163,7 +196,7 @@ class Authority:
             raise KeysError(
                 f"{path}: cannot be read ({error}); leave a copy of the broker's folder here"
             ) from error
-        return str(next(iter(names.value)).value)
+        return [str(name.value) for name in names.value]
 
     def revoke(self, name: str, now: datetime) -> int:
         """Withdraw every certificate of a name; the broker must read the new list.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from edge.desk.authority import DESK
+from edge.desk.authority import DASHBOARD, DESK
 from edge.errors import KeysError
 from edge.protocol.topics import DESK_ALERT, DESK_STATE, ROOT
 
@@ -48,9 +48,10 @@ topic write {ROOT}/+/dn/#
 topic readwrite {ROOT}/{DESK}/#
 
 # A dashboard of that name reads what the desk has committed, and nothing else.
-user dashboard
+user {DASHBOARD}
 topic read {DESK_ALERT}
 topic read {DESK_STATE}
+topic deny {ROOT}/{DASHBOARD}/#
 
 pattern write {ROOT}/%u/up/#
 pattern read {ROOT}/%u/dn/#

@@ -58,7 +58,7 @@ class Town:
 
     def keys(self, name: str) -> Path:
         """Return the folder of a name's keys."""
-        return self.folder / (name if name == "desk" else f"drones/{name}")
+        return self.folder / (name if name in {"desk", "dashboard"} else f"drones/{name}")
 
     def config(self, name: str, **changes: Any) -> MqttConfig:
         """Say how a name reaches the broker."""
@@ -164,6 +164,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         authority.issue_drone(name, NOW, 30)
     authority.issue_drone("outworn", NOW - timedelta(days=3), 1)
     authority.revoke("dismissed", NOW)
+    authority.issue_dashboard(NOW, 30)
     broker = folder / "broker"
     (broker / "state").mkdir()
     write_broker_files(broker, broker, broker / "state", address="127.0.0.1", port=port)
@@ -220,6 +221,26 @@ def test_everybody_may_do_what_is_theirs(town: Town, desk: Talker) -> None:
         assert desk.say("sw/v1/desk/state", b"here") in {0, 16}
     probe = probe_broker(town.config("drone-1"), "drone-1")
     assert (probe.connected, probe.tls, probe.may_publish, probe.may_subscribe) == (True,) * 4
+
+
+def test_a_dashboard_reads_what_the_desk_tells(town: Town, desk: Talker) -> None:
+    """It hears alerts and state, nothing of any drone, and nobody hears it."""
+    with (
+        Talker(town, town.context("dashboard"), "board") as board,
+        Talker(town, town.context("drone-1"), "drone-1-own") as one,
+    ):
+        for topic in ("sw/v1/desk/alert", "sw/v1/desk/state", "sw/v1/+/up/#", "sw/v1/+/dn/#"):
+            board.listen(topic)
+        one.say(f"{ONE}/up/alert", b"raw")
+        desk.say(f"{ONE}/dn/cmd", b"order")
+        for topic in ("sw/v1/desk/alert", "sw/v1/desk/state", f"{ONE}/dn/cmd", f"{ONE}/up/alert"):
+            board.say(topic, b"from the board")
+        board.say("sw/v1/dashboard/up/alert", b"from the board")
+        desk.say("sw/v1/desk/state", b"here")
+        desk.say("sw/v1/desk/alert", b"told")
+        assert wait_until(lambda: ("sw/v1/desk/alert", b"told") in board.heard)
+        assert {text for _, text in board.heard} == {b"here", b"told"}
+    assert b"from the board" not in [text for _, text in desk.heard]
 
 
 # --- who may connect ---------------------------------------------------------------------------

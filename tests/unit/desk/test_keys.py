@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tomli
+from cryptography import x509
 from typer.testing import CliRunner, Result
 
 from edge.cli.main import app
@@ -52,6 +53,59 @@ def test_the_list_tells_what_holds(made: Path) -> None:
     assert rows == {"broker": "valid", "desk": "valid", "patrol-01": "withdrawn"}
     assert keys("drone", made, "patrol-01").exit_code == 0  # a new machine of the same name
     assert keys("revoke", made, "patrol-01").output.startswith("1 withdrawn")  # only the new one
+
+
+def chain(folder: Path, name: str) -> x509.Certificate:
+    """Read a name's certificate, vouched for by the authority beside it."""
+    found = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes())
+    found.verify_directly_issued_by(
+        x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+    )
+    return found
+
+
+def test_broker_and_desk_outlive_their_certificates(made: Path) -> None:
+    """`issue` makes new ones of the same authority for the same names; drones need no new keys."""
+    before = {name: chain(made / name, name) for name in ("broker", "desk")}
+    command_key = (made / "desk" / "command.key").read_bytes()
+    for name, former in before.items():
+        assert keys("issue", made, name, "--days", "1000").exit_code == 0
+        new = chain(made / name, name)
+        assert new.serial_number != former.serial_number
+        assert new.not_valid_after_utc > former.not_valid_after_utc
+        assert new.subject == former.subject
+    hosts = chain(made / "broker", "broker").extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert [name.value for name in hosts.value] == ["mqtt.example.org"]
+    assert (made / "desk" / "command.key").read_bytes() == command_key
+    ends = [line for line in keys("show", made).output.splitlines() if line.startswith("desk")]
+    assert [line.split()[1] for line in ends] == ["valid", "valid"]
+
+
+def test_a_robbed_desk_gets_new_keys_of_all_kinds(made: Path) -> None:
+    """After `revoke` and `issue --new-keys` nothing that was stolen is of use to whoever has it."""
+    secrets = ("desk.key", "command.key", "originals.key")
+    stolen = {name: (made / "desk" / name).read_bytes() for name in secrets}
+    keys("revoke", made, "desk")
+    told = keys("issue", made, "desk", "--new-keys").output
+    assert "onto every aircraft" in told
+    assert all((made / "desk" / name).read_bytes() != stolen[name] for name in secrets)
+    keys("drone", made, "patrol-02")
+    for name in ("command.pub", "originals.pub"):
+        assert (made / "drones/patrol-02" / name).read_bytes() == (
+            made / "desk" / name
+        ).read_bytes()
+    assert keys("issue", made, "broker", "--new-keys").exit_code == 2
+
+
+def test_a_dashboard_gets_a_certificate_of_its_own(made: Path) -> None:
+    """Its table is printed; its folder holds a certificate, a key and nothing that signs."""
+    shown = keys("issue", made, "dashboard").output
+    assert 'cert_file = "/etc/skywhistle/keys/dashboard.crt"' in shown
+    names = {path.name for path in (made / "dashboard").iterdir()}
+    assert names == {"ca.crt", "dashboard.crt", "dashboard.key"}
+    chain(made / "dashboard", "dashboard")
 
 
 @pytest.mark.parametrize(
