@@ -23,7 +23,8 @@ from edge.cli.main import main
 from edge.config_delivery import MailboxConfig, MqttConfig
 from edge.protocol.status import FlightStatus
 from edge.report.clocks import Clocks
-from edge.report.mailbox import Mailbox, QueueState
+from edge.report.mailbox import Mailbox
+from edge.report.queue_state import QueueState
 from tests.patrol_flight import LABELS, Square
 
 REPO = Path(__file__).resolve().parents[1]

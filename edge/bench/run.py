@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,13 +76,13 @@ def run_bench(request: BenchRequest) -> Figures:
     """Measure what was asked for; the parts never run at the same time."""
     load_before = os.getloadavg()[0]
     attempts = _Attempts(request)
+    delivery_s = min(request.seconds, _DELIVERY_MAX_S)
     with tempfile.TemporaryDirectory(prefix="skywhistle-bench-") as name:
         rig = attempts.open_rig(Path(name))
         loop = attempts.measure(
             "loop", rig, lambda r: measure_loop(r, request.seconds, request.frames_per_round)
         )
         latency = attempts.measure("latency", rig, lambda r: measure_latency(r, request.seconds))
-        delivery_s = min(request.seconds, _DELIVERY_MAX_S)
         delivery = attempts.measure(
             "delivery", rig, lambda r: measure_delivery(r, delivery_s, request.utc_ns)
         )
@@ -92,6 +92,21 @@ def run_bench(request: BenchRequest) -> Figures:
         )
         killed = attempts.measure("killed", rig, measure_killed)
         cost = attempts.measure("cost", rig, measure_cost)
+    return replace(
+        _setting(rig, load_before, latency.alert_bytes_flown_max if latency else 0),
+        loop=loop,
+        latency=latency,
+        delivery=delivery,
+        start=start,
+        memory=memory,
+        killed=killed,
+        cost=cost,
+        unavailable=attempts.unavailable,
+    )
+
+
+def _setting(rig: Rig | None, load_before: float, alert_bytes_flown_max: int) -> Figures:
+    """Say on what it was measured, and how large an alert can be."""
     worst_built = worst_alert_bytes()
     model = None if rig is None else read_manifest(rig.settings.patrol.camera[0].model)
     inference = None if rig is None else rig.settings.patrol.inference
@@ -105,14 +120,6 @@ def run_bench(request: BenchRequest) -> Figures:
         threads=None if inference is None else inference.threads,
         spinning=None if inference is None else inference.spinning,
         load_before=load_before,
-        alert_bytes_max=max(worst_built, latency.alert_bytes_flown_max if latency else 0),
+        alert_bytes_max=max(worst_built, alert_bytes_flown_max),
         alert_bytes_worst_built=worst_built,
-        loop=loop,
-        latency=latency,
-        delivery=delivery,
-        start=start,
-        memory=memory,
-        killed=killed,
-        cost=cost,
-        unavailable=attempts.unavailable,
     )

@@ -13,7 +13,6 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -34,29 +33,13 @@ from edge.report.database import mailbox_error, open_database
 from edge.report.inbox import InboxRow
 from edge.report.outbox import OutboxRow
 from edge.report.outgoing import Outgoing
+from edge.report.queue_state import QueueState, queue_state
 
 log = logging.getLogger(__name__)
 
 _MEGABYTE: Final = 1_000_000
 _FORGET_BATCH: Final = 64  # acked rows forgotten in one transaction where room is scarce
 _Read = TypeVar("_Read")
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """What waits, and the counters since the mailbox was made."""
-
-    queued: int
-    queued_bytes: int
-    low_seq: int  # every seq below is done with
-    oldest_s: float
-    accepted: int
-    coalesced: int
-    lost: int
-    delivered: int
-    dead_letters: int
-    evidence_dropped: int
-    inbox_refused: int
 
 
 class Mailbox:
@@ -339,24 +322,7 @@ class Mailbox:
 
     def queue_state(self) -> QueueState:
         """Count what waits."""
-        # One statement sees one state of the file: were `flight` to put the first row between two,
-        # the status would say that it is done with, and the desk's ack would delete it unsent.
-        low = self._one(
-            "SELECT coalesce((SELECT min(seq) FROM outbox),"
-            " 1 + (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'))"
-        )
-        counters = dict(self._all("SELECT name, n FROM counter"))
-        oldest = self._all(
-            "SELECT min(put_mono_ns) FROM outbox WHERE boot_id = ?", (self._clocks.boot_id,)
-        )[0][0]
-        oldest_s = 0.0 if oldest is None else (self._clocks.mono_ns() - oldest) / 1e9
-        return QueueState(
-            queued=counters.pop("rows"),
-            queued_bytes=counters.pop("bytes"),
-            low_seq=int(low[0]),
-            oldest_s=max(0.0, oldest_s),
-            **counters,
-        )
+        return self._read(lambda db: queue_state(db, self._clocks))
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Read with SQL, for reports and tests."""

@@ -10,7 +10,8 @@ from typing import Final
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.status import FlightStatus, Status, StatusState
 from edge.records import UtcNs
-from edge.report.mailbox import Mailbox, QueueState
+from edge.report.mailbox import Mailbox
+from edge.report.queue_state import QueueState
 
 _MS: Final = 1_000_000
 
