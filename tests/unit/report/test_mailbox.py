@@ -308,21 +308,21 @@ def test_flight_follows_a_file_that_uplink_moved_aside(
 
 
 def test_a_row_put_while_the_state_is_read_is_not_done_with(
-    mailbox: Mailbox, path: Path, times: Times, monkeypatch: pytest.MonkeyPatch
+    mailbox: Mailbox, path: Path, times: Times
 ) -> None:
     """`low_seq` is of one state of the file: it never passes a row that the desk has not got."""
     with Mailbox(MailboxConfig(path=path), times.clocks()) as flight:
-        read = mailbox._all
+        statements: list[str] = []
 
-        def interrupted(sql: str, values: tuple[object, ...] = ()) -> list[object]:
-            rows = read(sql, values)
-            if "min(seq)" in sql:
+        def put_between(statement: str) -> None:
+            statements.append(statement)
+            if len(statements) > 1:
                 flight.put(message())
-            return rows
 
-        monkeypatch.setattr(mailbox, "_all", interrupted)
+        mailbox._db.set_trace_callback(put_between)
         state = mailbox.queue_state()
-        monkeypatch.undo()
+        mailbox._db.set_trace_callback(None)
+        assert len(queued(mailbox)) > 0  # rows came while it was read
         assert state.low_seq <= queued(mailbox)[0]
 
 
