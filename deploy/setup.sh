@@ -12,13 +12,14 @@ demo)
     ;;
 test)
     extras="dev,gstreamer"
-    # GStreamer and its plugins, what PyGObject is built with, a broker, a software OpenGL.
+    # GStreamer and its plugins, what PyGObject is built with, a broker, networks that lose packets,
+    # a software OpenGL.
     packages=(
         gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
         gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
         gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0
         libgirepository1.0-dev libcairo2-dev pkg-config gcc
-        mosquitto mosquitto-clients openssl
+        mosquitto mosquitto-clients openssl iproute2 nftables
         libegl1 libegl-mesa0 libgl1-mesa-dri
     )
     ;;

@@ -24,6 +24,9 @@ def chaos(
     seeds: int = typer.Option(1, min=1, max=1000, help="So many, one after the other."),
     alerts_per_s: float = typer.Option(6.0, min=0.1, max=200.0, help="Put beside the flight's."),
     fly: bool = typer.Option(True, help="Fly the shipped simulated flight as well."),
+    network: bool = typer.Option(
+        True, help="A network of its own for the uplink, that loses packets; as root on Linux."
+    ),
     as_json: bool = typer.Option(False, "--json", help="JSON on standard output, no table."),
     out: Path | None = typer.Option(None, help="Also write the JSON into this file."),
     keep: Path | None = typer.Option(None, help="Keep databases, ledgers and logs in here."),
@@ -44,7 +47,7 @@ def chaos(
                 line.update(f"seed {number}: {share:4.0%}   {text}")
 
             folder = None if keep is None else keep / f"seed-{number}"
-            request = ChaosRequest(minutes, number, alerts_per_s, fly, folder, show)
+            request = ChaosRequest(minutes, number, alerts_per_s, fly, network, folder, show)
             runs.append(run_chaos(request).as_dict())
     report = runs[0] if len(runs) == 1 else totals(runs)
     text = json.dumps(report, indent=2) + "\n"

@@ -12,6 +12,7 @@ from typing import Final
 
 from sim.chaos.world import World
 from sim.faults.link import LinkMode
+from sim.faults.radio import RadioFault
 
 _DAY_S: Final = 86_400.0
 
@@ -30,6 +31,10 @@ class Strike(Enum):
     LINK_HALF_OPEN = "link_half_open"
     LINK_SLOW = "link_slow"
     LINK_LOSSY = "link_lossy"
+    RADIO_CUT = "radio_cut"  # these four in a network of the uplink's own
+    RADIO_LOSSY = "radio_lossy"
+    RADIO_SLOW = "radio_slow"
+    RADIO_RENUMBERED = "radio_renumbered"
     DISK_FULL = "disk_full"
     CLOCK_STEP = "clock_step"
     POWER_CYCLE = "power_cycle"  # every program aboard is killed; another boot, another clock
@@ -43,6 +48,12 @@ _LINKS: Final = {
     Strike.LINK_SLOW: (LinkMode.SLOW, 3.0, 12.0),
     Strike.LINK_LOSSY: (LinkMode.LOSSY, 3.0, 12.0),
 }
+RADIOS: Final = {
+    Strike.RADIO_CUT: (RadioFault.CUT, 1.0, 15.0),
+    Strike.RADIO_LOSSY: (RadioFault.LOSSY, 3.0, 15.0),
+    Strike.RADIO_SLOW: (RadioFault.SLOW, 3.0, 15.0),
+    Strike.RADIO_RENUMBERED: (RadioFault.RENUMBERED, 0.0, 1.0),
+}
 _WEIGHTS: Final = {
     Strike.KILL_DRIVER: 4,
     Strike.KILL_FLIGHT: 2,
@@ -55,6 +66,10 @@ _WEIGHTS: Final = {
     Strike.LINK_HALF_OPEN: 1,
     Strike.LINK_SLOW: 1,
     Strike.LINK_LOSSY: 1,
+    Strike.RADIO_CUT: 1,
+    Strike.RADIO_LOSSY: 1,
+    Strike.RADIO_SLOW: 1,
+    Strike.RADIO_RENUMBERED: 2,
     Strike.DISK_FULL: 1,
     Strike.CLOCK_STEP: 2,
     Strike.POWER_CYCLE: 1,
@@ -74,12 +89,17 @@ class Misfortune:
     next_s: float = 0.0
     _link_until_s: float = 0.0
     _disk_until_s: float | None = None
+    _radio_until_s: float | None = None
 
     def turn(self) -> None:
         """Do what is due."""
         now_s = time.monotonic()
         if self.world.mode is not LinkMode.PASS and now_s >= self._link_until_s:
             self.world.mode = LinkMode.PASS
+        if self._radio_until_s is not None and now_s >= self._radio_until_s:
+            self._radio_until_s = None
+            if self.world.radio is not None:
+                self.world.radio.heal()
         if self._disk_until_s is not None and now_s >= self._disk_until_s:
             self._disk_until_s = None
             self.world.free_disk()
@@ -94,6 +114,8 @@ class Misfortune:
         """Let one act; False if it cannot now, because its like still does."""
         if kind in _LINKS:
             return self._break_link(kind, now_s)
+        if kind in RADIOS:
+            return self._disturb_radio(kind, now_s)
         if kind.value.startswith("kill_") and kind is not Strike.KILL_BROKER:
             return self._kill(kind.value.removeprefix("kill_"))
         acts: dict[Strike, Callable[[], bool]] = {
@@ -112,6 +134,14 @@ class Misfortune:
         mode, shortest_s, longest_s = _LINKS[kind]
         self._link_until_s = now_s + self.rng.uniform(shortest_s, longest_s)
         self.world.mode = mode
+        return True
+
+    def _disturb_radio(self, kind: Strike, now_s: float) -> bool:
+        if self.world.radio is None or self._radio_until_s is not None:
+            return False
+        fault, shortest_s, longest_s = RADIOS[kind]
+        self._radio_until_s = now_s + self.rng.uniform(shortest_s, longest_s)
+        self.world.radio.let(fault)
         return True
 
     def _kill(self, role: str) -> bool:

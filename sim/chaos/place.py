@@ -32,6 +32,7 @@ class Place:
     mailbox_mb: float
     status_s: float = 2.0
     is_chaotic: bool = True  # False: the uplink waits as long as an aircraft's
+    link_host: str = _HOST  # where the uplink finds it
 
     def write(self, path: Path) -> None:
         """Leave it for the children."""
@@ -70,9 +71,9 @@ class Place:
         within the minutes of a run.
         """
         if not self.is_chaotic:
-            return MqttConfig(host=_HOST, port=self.link_port, tls=False)
+            return MqttConfig(host=self.link_host, port=self.link_port, tls=False)
         return MqttConfig(
-            host=_HOST,
+            host=self.link_host,
             port=self.link_port,
             tls=False,
             keepalive_s=5,

@@ -13,15 +13,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.errors import ScenarioError
 from edge.machine import machine_name
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
 from sim.chaos.broker import KillableBroker
-from sim.chaos.faults import Misfortune, Strike
+from sim.chaos.faults import RADIOS, Misfortune, Strike
 from sim.chaos.flying import flown
 from sim.chaos.judge import Account, account_of
 from sim.chaos.place import Place, free_port
 from sim.chaos.world import World, mount_small_disk, unmount
+from sim.faults.radio import Radio
 
 _TURN_S: Final = 0.02
 _SETTLE_S: Final = 3.0  # before the first fault
@@ -30,6 +32,7 @@ _DISK_MB: Final = 24
 # The outbox of every third seed is so small that an outage of seconds evicts.
 _SMALL_MAILBOX_MB: Final = 0.03
 _MAILBOX_MB: Final = 8.0
+_HOST: Final = "127.0.0.1"
 _MOUNT_NEEDED: Final = "needs the right to mount a memory disk (root)"
 
 
@@ -38,12 +41,14 @@ class ChaosRequest:
     """How long, from which seed, how busy.
 
     `fly`: serve the shipped simulated flight and let a real `flight` see it, beside the driver.
+    `network`: give the uplink a network of its own, whose packets get lost, where one may.
     """
 
     minutes: float
     seed: int
     alerts_per_s: float = 6.0
     fly: bool = True
+    network: bool = True
     folder: Path | None = None  # None: a temporary one, gone afterwards
     progress: Callable[[str, float], None] = lambda _text, _share: None
 
@@ -96,6 +101,9 @@ def run_chaos(request: ChaosRequest) -> ChaosFigures:
         has_disk = mount_small_disk(disk, _DISK_MB)
         stack.callback(unmount, disk)
         is_small = request.seed % 3 == 0
+        radio, why_no_radio = _radio(request)
+        if radio is not None:
+            stack.callback(radio.close)
         place = Place(
             folder=str(folder),
             disk=str(disk),
@@ -103,17 +111,33 @@ def run_chaos(request: ChaosRequest) -> ChaosFigures:
             link_port=free_port(),
             alerts_per_s=request.alerts_per_s,
             mailbox_mb=_SMALL_MAILBOX_MB if is_small else _MAILBOX_MB,
+            link_host=_HOST if radio is None else radio.ground,
         )
         place.write(folder / "place.json")
         if request.fly:
             stack.enter_context(flown(place))
-        world = _world(place, request)
+        world = _world(place, request, radio)
         stack.callback(world.close)
         world.open()
-        return _run(world, request, has_disk=has_disk)
+        unavailable = {} if has_disk else {Strike.DISK_FULL.value: _MOUNT_NEEDED}
+        if not request.fly:
+            unavailable[Strike.KILL_FLIGHT.value] = "not asked to fly"
+        if radio is None:
+            unavailable |= dict.fromkeys((kind.value for kind in RADIOS), why_no_radio)
+        return _run(world, request, unavailable)
 
 
-def _world(place: Place, request: ChaosRequest) -> World:
+def _radio(request: ChaosRequest) -> tuple[Radio | None, str]:
+    """Make a network of its own for the uplink, or say why there is none."""
+    if not request.network:
+        return None, "not asked for"
+    try:
+        return Radio(), ""
+    except ScenarioError as error:
+        return None, str(error)
+
+
+def _world(place: Place, request: ChaosRequest, radio: Radio | None) -> World:
     roles = ("desk", "uplink", "driver", *(("flight",) if request.fly else ()))
     folder = Path(place.folder)
     return World(
@@ -122,13 +146,11 @@ def _world(place: Place, request: ChaosRequest) -> World:
         random.Random(request.seed),
         KillableBroker(folder / "broker", place.broker_port),
         roles,
+        radio,
     )
 
 
-def _run(world: World, request: ChaosRequest, *, has_disk: bool) -> ChaosFigures:
-    unavailable = {} if has_disk else {Strike.DISK_FULL.value: _MOUNT_NEEDED}
-    if not request.fly:
-        unavailable[Strike.KILL_FLIGHT.value] = "not asked to fly"
+def _run(world: World, request: ChaosRequest, unavailable: dict[str, str]) -> ChaosFigures:
     kinds = tuple(kind for kind in Strike if kind.value not in unavailable)
     start_s = time.monotonic()
     length_s = request.minutes * 60.0

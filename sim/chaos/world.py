@@ -23,6 +23,7 @@ from sim.chaos.broker import KillableBroker
 from sim.chaos.place import DRONE_ID, Place
 from sim.chaos.strike import strike
 from sim.faults.link import LinkMode, LinkRelay
+from sim.faults.radio import Radio
 
 _ACKS_KEPT: Final = 500
 _STOP_GRACE_S: Final = 30.0
@@ -50,6 +51,7 @@ class World:
     rng: random.Random
     broker: KillableBroker
     roles: tuple[str, ...]
+    radio: Radio | None = None  # None: the uplink is on this machine's own network
     mode: LinkMode = LinkMode.PASS
     players: dict[str, Player] = field(default_factory=dict)
     transactions_struck: dict[str, int] = field(default_factory=dict)
@@ -63,7 +65,7 @@ class World:
     def open(self) -> None:
         """Start everything."""
         self.link = LinkRelay(
-            ("127.0.0.1", self.place.link_port),
+            (self.place.link_host, self.place.link_port),
             ("127.0.0.1", self.place.broker_port),
             lambda: self.mode,
             self.rng.randrange(1 << 30),
@@ -95,9 +97,10 @@ class World:
     def _start(self, player: Player) -> None:
         player.starts += 1
         with (Path(self.place.folder) / f"{player.role}.log").open("ab") as log:
-            command = (sys.executable, "-m", "sim.chaos.child", player.role, str(self.place_file))
+            child = (sys.executable, "-m", "sim.chaos.child", player.role, str(self.place_file))
+            prefix = () if self.radio is None or player.role != "uplink" else self.radio.prefix
             player.process = subprocess.Popen(
-                command,
+                (*prefix, *child),
                 stdout=log,
                 stderr=log,
                 preexec_fn=prepare_child,  # noqa: PLW1509
@@ -178,6 +181,8 @@ class World:
     def heal(self) -> None:
         """Let nothing be broken any more."""
         self.mode = LinkMode.PASS
+        if self.radio is not None:
+            self.radio.heal()
         self.free_disk()
         self._later.clear()
 
