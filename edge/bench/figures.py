@@ -102,6 +102,7 @@ class CostFigures:
 
     mailbox_put_p99_ms: float
     mailbox_put_median_ms: float
+    mailbox_put_max_ms: float  # a put under which the file grows waits for some syncs more
     mailbox_puts: int
     written_kib_per_alert: float | None  # put, sent and acked one by one; None: a memory disk
     written_kib_per_alert_drained: float | None  # sent and acked fifty at a time

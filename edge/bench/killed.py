@@ -54,6 +54,20 @@ class _Watched:
                 self.seen_s.append(time.monotonic())
             self.has_news.notify_all()
 
+    def kill(self) -> float:
+        """Kill the flight; return how long it took until the next one had seen, in s.
+
+        Raises:
+            BenchError: It had ended by itself, or the next one saw nothing.
+        """
+        with self.has_news:
+            n_seen, killed_s = len(self.seen_s), time.monotonic()
+            try:
+                os.kill(self.flight_pid, signal.SIGKILL)
+            except ProcessLookupError as error:
+                raise BenchError("the flight that was to be killed had ended by itself") from error
+        return self.await_sight(n_seen + 1) - killed_s
+
     def await_sight(self, number: int) -> float:
         """Return when so many flights had seen.
 
@@ -86,9 +100,7 @@ def _killed_once(settings: Settings, folder: Path) -> float:
     with _running(settings, folder) as watched:
         watched.await_sight(1)
         time.sleep(_FLOWN_S)
-        killed_s = time.monotonic()
-        os.kill(watched.flight_pid, signal.SIGKILL)
-        return watched.await_sight(2) - killed_s
+        return watched.kill()
 
 
 @contextmanager

@@ -233,7 +233,7 @@ class Pipeline:
             self._pts_mono_ns(sample, buffer), _ntp_ns(buffer), arrived_ns
         )
         return Picture(
-            image_bgr=_image(sample, buffer, self._memory, self._url),
+            image_bgr=_image(self._gst, sample, buffer, self._memory, self._url),
             captured_mono_ns=captured.mono_ns,
             captured_sigma_s=captured.sigma_s,
             time_source=captured.source,
@@ -297,13 +297,13 @@ def _nobody_looks(_head: bytes) -> bool:
     return True
 
 
-def _image(sample: Any, buffer: Any, memory: PictureMemory, url: str) -> ImageArray:
+def _image(gst: Any, sample: Any, buffer: Any, memory: PictureMemory, url: str) -> ImageArray:
     """Copy a BGR buffer once, into memory of its own."""
     structure = sample.get_caps().get_structure(0)
     width, height = structure.get_int("width")[1], structure.get_int("height")[1]
     stride = (width * 3 + 3) & ~3  # GStreamer's default layout: rows begin at multiples of four
     rows = memory.take(height, stride)
-    if _extract(buffer, rows) < stride * (height - 1) + width * 3:
+    if _extract(gst, buffer, rows) < stride * (height - 1) + width * 3:
         n_bytes = buffer.get_size()
         raise VideoError(f"{url}: {n_bytes} bytes are no {width}×{height} BGR picture")
     if stride != width * 3:
@@ -311,20 +311,26 @@ def _image(sample: Any, buffer: Any, memory: PictureMemory, url: str) -> ImageAr
     return rows.reshape(height, width, 3)
 
 
-def _extract(buffer: Any, into: ImageArray) -> int:
+def _extract(gst: Any, buffer: Any, into: ImageArray) -> int:
     """Copy a buffer's first bytes into an array; returns how many there were, at most its size."""
-    extract = _gst_buffer_extract()
+    extract = _gst_buffer_extract(gst)
     if extract is None:
         data = np.frombuffer(buffer.extract_dup(0, into.nbytes), np.uint8)
         into.reshape(-1)[: data.size] = data
         return int(data.size)
-    # PyGObject's hash of a boxed object is the address of what it wraps.
     return int(extract(hash(buffer), 0, into.ctypes.data, into.nbytes))
 
 
 @functools.lru_cache(maxsize=1)
-def _gst_buffer_extract() -> Callable[[int, int, int, int], int] | None:
-    """GStreamer's own call: what PyGObject has of it copies twice, into new memory each time."""
+def _gst_buffer_extract(gst: Any) -> Callable[[int, int, int, int], int] | None:
+    """GStreamer's own call: what PyGObject has of it copies twice, into new memory each time.
+
+    It needs the address of what a Python object wraps: PyGObject's hash of it.  Where its name says
+    another one there is no such call.
+    """
+    buffer = gst.Buffer.new()
+    if f"(GstBuffer at {hash(buffer):#x})" not in repr(buffer):
+        return None
     try:
         extract = ctypes.CDLL("libgstreamer-1.0.so.0").gst_buffer_extract
     except (OSError, AttributeError):  # GStreamer under another name

@@ -183,6 +183,8 @@ def save(
         beside.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)  # half of it is of no use, and takes room
         raise SkywhistleError(
             f"{path}: incidents were not saved ({error.strerror}); free the disk, or they may be "
             f"reported as new after a restart"

@@ -13,11 +13,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from edge.errors import MailboxError, MailboxFullError
 from edge.report.ballast import Ballast
-from edge.report.database import free_bytes, mailbox_error
+from edge.report.database import BUSY_S, free_bytes, mailbox_error
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,9 @@ _Result = TypeVar("_Result")
 _GROW_PAGES: Final = 256  # at a time; fewer where there is little room
 _GROW_MIN_PAGES: Final = 16
 _GROW_ROOM: Final = 4  # of what is free so much is left: the log grows by as many pages, and more
-_GROW_TRIES: Final = 256  # for one change; each made room
+_GROW_TRIES: Final = 24  # for one change; each makes twice the room of the one before
+_COPY_BUSY_MS: Final = 100  # the other program waits meanwhile
+_COPY_TRIES: Final = 3
 
 
 class Changes:
@@ -46,8 +48,10 @@ class Changes:
         self._lock = lock
         self._ballast = ballast
         self._is_full = False
+        self._is_unsafe = False  # pages are in use that could not be written out yet
         # What is in the file by now is its room.  A log that cannot be copied on a full disk stays.
-        self._begin_log_anew()
+        self.begin_log_anew()
+        self._take_back_room()
         self._allow_pages(self._number("page_count"))
 
     def make(
@@ -65,7 +69,7 @@ class Changes:
         """
         give_up = (self._give_up_ballast,) * 2  # pictures, then perhaps the reserve
         with self._lock:
-            for make_room in (self._begin_log_anew, *(give_up if is_worth_ballast else ())):
+            for make_room in (self.begin_log_anew, *(give_up if is_worth_ballast else ())):
                 try:
                     return self._once_grown(change)
                 except MailboxFullError as error:
@@ -75,12 +79,18 @@ class Changes:
 
     def _once_grown(self, change: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Run one transaction, again after each stretch that the file had to grow by."""
+        pages = _GROW_PAGES
         for _ in range(_GROW_TRIES):
             try:
-                return self._once(change)
+                result = self._once(change)
             except MailboxFullError:
-                if not self._grow():
+                if not (self._take_back_room() or self._grow(pages)):
                     raise
+                pages *= 2
+            else:
+                if self._is_unsafe:
+                    self._is_unsafe = not self.begin_log_anew()
+                return result
         return self._once(change)
 
     def _once(self, change: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -98,42 +108,67 @@ class Changes:
 
     def _give_up_ballast(self) -> None:
         if self._ballast.give_up():
-            self._begin_log_anew()
+            self.begin_log_anew()
 
-    def _begin_log_anew(self) -> None:
-        """Copy the write-ahead log into the file: what comes next overwrites it, in no new room."""
-        with contextlib.suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    def begin_log_anew(self) -> bool:
+        """Copy the write-ahead log into the file: what comes next overwrites it, in no new room.
 
-    def _grow(self) -> bool:
-        """Lengthen the file by free pages, all of them on the disk; False where it has no room."""
-        pages, page_bytes = self._number("page_count"), self._number("page_size")
-        free_pages = self._number("freelist_count")
-        step = min(_GROW_PAGES, free_bytes(self._path) // (_GROW_ROOM * page_bytes))
-        if step < _GROW_MIN_PAGES:
-            return False
-        self._allow_pages(pages + step)
+        Returns:
+            Whether all of it was copied: not on a full disk, nor while somebody still reads it.
+        """
         try:
-            with self._transaction() as db:  # a value of that size takes them, and
-                room = (free_pages + step - 2) * (page_bytes - 8)
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('room', zeroblob(?))", (room,))
-            # Somebody who reads for long may keep pages in the log: then this growth is unsafe, but
-            # no reason to refuse an alert.
-            self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-            with self._transaction() as db:  # gives them back, free and written out
-                db.execute("DELETE FROM meta WHERE name = 'room'")
-        except (sqlite3.Error, MailboxError):  # others took the room meanwhile
+            self._db.execute(f"PRAGMA busy_timeout = {_COPY_BUSY_MS}").fetchall()
+            busy, in_log, copied = self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            return not busy and in_log == copied
+        except sqlite3.Error:
             return False
         finally:
-            self._allow_pages(self._number("page_count"))
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_S)}").fetchall()
+
+    def _grow(self, pages: int) -> bool:
+        """Lengthen the file by free pages, all of them on the disk; False where it has no room."""
+        page_bytes = self._number("page_size")
+        pages = min(pages, free_bytes(self._path) // (_GROW_ROOM * page_bytes))
+        if pages < _GROW_MIN_PAGES:
+            return False
+        try:
+            with self._transaction() as db:  # a value of that size takes them, and
+                self._allow_pages(self._number("page_count") + pages)
+                n_free = self._number("freelist_count")
+                room = (n_free + pages - 2) * (page_bytes - 8)
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('room', zeroblob(?))", (room,))
+            # Where somebody else copies or reads the log just now: after the next change again.
+            self._is_unsafe = not any(self.begin_log_anew() for _ in range(_COPY_TRIES))
+        except MailboxError:  # others took the room meanwhile
+            return False
+        finally:
+            self._take_back_room()  # gives them back, free and written out
+            with contextlib.suppress(MailboxError):
+                self._allow_pages(self._number("page_count"))
         return True
+
+    def _take_back_room(self) -> bool:
+        """Free the pages that a growth has taken, also one that was killed under way."""
+        try:
+            if not self._rows("SELECT 1 FROM meta WHERE name = 'room'"):
+                return False
+            with self._transaction() as db:
+                return db.execute("DELETE FROM meta WHERE name = 'room'").rowcount > 0
+        except MailboxError:
+            return False
 
     def _allow_pages(self, pages: int) -> None:
         """Let the file have so many pages, at least those that it has."""
-        self._db.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        self._rows(f"PRAGMA max_page_count = {pages}")
 
     def _number(self, pragma: str) -> int:
-        return int(self._db.execute(f"PRAGMA {pragma}").fetchone()[0])
+        return int(self._rows(f"PRAGMA {pragma}")[0][0])
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql).fetchall()
+        except sqlite3.Error as error:
+            raise mailbox_error(error, self._path) from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

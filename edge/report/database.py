@@ -18,7 +18,7 @@ from edge.errors import MailboxError, MailboxFullError
 log = logging.getLogger(__name__)
 
 _PAGE_BYTES: Final = 1024  # of a new file: a commit writes whole pages, and rows are small
-_BUSY_S: Final = 5.0  # transactions are short; a writer that waits longer is stuck
+BUSY_S: Final = 5.0  # transactions are short; a writer that waits longer is stuck
 _INDEX_BYTES: Final = 1 << 16  # of the index beside the log (32 KiB), and its folder's entry
 _MIGRATIONS: Final = (  # one script a schema version; never edited once released
     """
@@ -155,7 +155,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)  # the WAL and its index take the mode of the file
     connection = sqlite3.connect(
-        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")

@@ -13,6 +13,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -257,11 +258,12 @@ class Mailbox:
         return self._changes.make(expire)
 
     def _forget_noted(self) -> int:
-        """Forget what was acked on a full disk, as far as there is room by now."""
+        """Forget what was acked on a full disk, as far as there is room by now: few at a time."""
         total = 0
-        with contextlib.suppress(MailboxFullError):
-            while n := self._changes.make(lambda db: outbox.delete_noted(db, _FORGET_BATCH)):
-                total += n
+        with contextlib.suppress(MailboxFullError), self._lock:
+            while seqs := outbox.noted(self._db, _FORGET_BATCH):
+                total += self._changes.make(partial(outbox.delete_noted, seqs=seqs))
+                self._changes.begin_log_anew()  # the next few need no room either
         return total
 
     def keep_ballast(self) -> None:

@@ -173,17 +173,18 @@ def delete_acked(db: sqlite3.Connection, up_to: int, extra: Sequence[int]) -> in
     return n
 
 
-def delete_noted(db: sqlite3.Connection, limit: int) -> int:
-    """Forget some of what `note_acked` remembers; few at a time, for the room that it takes.
-
-    Returns:
-        How many rows were still here.
-    """
+def noted(db: sqlite3.Connection, limit: int) -> list[int]:
+    """Return some of the rows that `note_acked` remembers."""
     found = db.execute("SELECT seq FROM temp.sending WHERE is_done = 1 LIMIT ?", (limit,))
-    seqs = [(seq,) for (seq,) in found.fetchall()]
-    n = db.executemany("DELETE FROM outbox WHERE seq = ?", seqs).rowcount if seqs else 0
+    return [seq for (seq,) in found.fetchall()]
+
+
+def delete_noted(db: sqlite3.Connection, seqs: Sequence[int]) -> int:
+    """Forget rows that `note_acked` remembers; returns how many were still here."""
+    rows = [(seq,) for seq in seqs]
+    n = sum(db.execute("DELETE FROM outbox WHERE seq = ?", row).rowcount for row in rows)
     count(db, "delivered", n)
-    db.executemany("DELETE FROM temp.sending WHERE seq = ?", seqs)
+    db.executemany("DELETE FROM temp.sending WHERE seq = ?", rows)
     return n
 
 

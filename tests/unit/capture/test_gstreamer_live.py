@@ -469,14 +469,14 @@ def test_a_picture_is_copied_as_gstreamer_has_it(
     """Pixel by pixel, however rows are padded, with GStreamer's own call or without it."""
     gst = gstreamer.load_gst()
     if not has_call:
-        monkeypatch.setattr(gstreamer_pipeline, "_gst_buffer_extract", lambda: None)
+        monkeypatch.setattr(gstreamer_pipeline, "_gst_buffer_extract", lambda _gst: None)
     stride = (3 * width + 3) & ~3
     rows = np.random.default_rng(1).integers(0, 255, (height, stride), np.uint8)
     caps = gst.Caps.from_string(f"video/x-raw,format=BGR,width={width},height={height}")
     buffer = gst.Buffer.new_wrapped(rows.tobytes())
     sample = gst.Sample.new(buffer, caps, None, None)
-    image = gstreamer_pipeline._image(sample, buffer, PictureMemory(), "here")
+    image = gstreamer_pipeline._image(gst, sample, buffer, PictureMemory(), "here")
     assert np.array_equal(image, rows[:, : 3 * width].reshape(height, width, 3))
     short = gst.Buffer.new_wrapped(rows.tobytes()[: stride * (height - 1) + 3 * width - 1])
     with pytest.raises(VideoError, match=f"are no {width}×{height} BGR picture"):
-        gstreamer_pipeline._image(sample, short, PictureMemory(), "here")
+        gstreamer_pipeline._image(gst, sample, short, PictureMemory(), "here")

@@ -136,7 +136,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
                 recording.accepted += [(len(recording.calls), seq) for seq in seqs]
                 mailbox.take_due(2, lambda _: 10**9)
                 if number % 4 == 0:
-                    mailbox._changes._begin_log_anew()
+                    mailbox._changes.begin_log_anew()
                 if number % 5 == 0:
                     gone = [seqs[0] - 4, seqs[0] - 3]
                     recording.forgotten += [(len(recording.calls), seq) for seq in gone]
