@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,7 +28,8 @@ _GROW_MIN_PAGES: Final = 16
 _GROW_ROOM: Final = 4  # of what is free so much is left: the log grows by as many pages, and more
 _GROW_TRIES: Final = 24  # for one change; each makes twice the room of the one before
 _COPY_BUSY_MS: Final = 100  # the other program waits meanwhile
-_COPY_TRIES: Final = 3
+_COPY_TRIES: Final = 5
+_COPY_WAIT_S: Final = 0.02
 
 
 class Changes:
@@ -138,7 +140,7 @@ class Changes:
                 room = (n_free + pages - 2) * (page_bytes - 8)
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('room', zeroblob(?))", (room,))
             # Where somebody else copies or reads the log just now: after the next change again.
-            self._is_unsafe = not any(self.begin_log_anew() for _ in range(_COPY_TRIES))
+            self._is_unsafe = not self._copied_soon()
         except MailboxError:  # others took the room meanwhile
             return False
         finally:
@@ -146,6 +148,14 @@ class Changes:
             with contextlib.suppress(MailboxError):
                 self._allow_pages(self._number("page_count"))
         return True
+
+    def _copied_soon(self) -> bool:
+        """Copy the log; the other program may be copying it, which takes milliseconds."""
+        for _ in range(_COPY_TRIES):
+            if self.begin_log_anew():
+                return True
+            time.sleep(_COPY_WAIT_S)
+        return False
 
     def _take_back_room(self) -> bool:
         """Free the pages that a growth has taken, also one that was killed under way."""
