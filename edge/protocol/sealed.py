@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from edge.errors import ConfigError, ProtocolError, SignatureError
-from edge.protocol.credentials import check_secret
+from edge.errors import ProtocolError, SignatureError
+from edge.protocol.pem import read_public_pem, read_secret_pem
 
 _MAGIC: Final = b"SWS1"
 _KEY_BYTES: Final = 32
@@ -76,13 +76,7 @@ def read_seal(path: Path, key: str) -> Seal:
     Raises:
         ConfigError: It is missing, or no X25519 key.
     """
-    try:
-        public = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key} {path}: is no key ({error}); see `skywhistle keys`") from error
-    if not isinstance(public, X25519PublicKey):
-        raise ConfigError(f"{key} {path}: is no X25519 key; `skywhistle keys` makes originals.pub")
-    return Seal(public)
+    return Seal(read_public_pem(path, key, X25519PublicKey, "X25519"))
 
 
 def read_opener(path: Path, key: str) -> Opener:
@@ -91,14 +85,7 @@ def read_opener(path: Path, key: str) -> Opener:
     Raises:
         ConfigError: It is missing, readable by others, or no X25519 key.
     """
-    check_secret(path, key)
-    try:
-        secret = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key} {path}: is no key ({error}); see `skywhistle keys`") from error
-    if not isinstance(secret, X25519PrivateKey):
-        raise ConfigError(f"{key} {path}: is no X25519 key; `skywhistle keys` makes originals.key")
-    return Opener(secret)
+    return Opener(read_secret_pem(path, key, X25519PrivateKey, "X25519"))
 
 
 def _derived(shared: bytes, salt: bytes) -> bytes:

@@ -17,10 +17,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edge.errors import ConfigError, ProtocolError, SignatureError
+from edge.errors import ProtocolError, SignatureError
 from edge.protocol.cbor import decode_item, encode_item
-from edge.protocol.credentials import check_secret
 from edge.protocol.fields import as_array, as_bytes
+from edge.protocol.pem import read_public_pem, read_secret_pem
 
 KEY_ID_BYTES: Final = 8
 SIGNATURE_BYTES: Final = 64
@@ -78,13 +78,7 @@ def read_signing_key(path: Path, key: str) -> SigningKey:
     Raises:
         ConfigError: It is missing, readable by others, or no Ed25519 key.
     """
-    check_secret(path, key)
-    try:
-        secret = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key} {path}: is no key ({error}); see `skywhistle keys`") from error
-    if not isinstance(secret, Ed25519PrivateKey):
-        raise ConfigError(f"{key} {path}: is no Ed25519 key; `skywhistle keys` makes one")
+    secret: Ed25519PrivateKey = read_secret_pem(path, key, Ed25519PrivateKey, "Ed25519")
     return SigningKey(_id_of(secret.public_key()), secret)
 
 
@@ -94,12 +88,7 @@ def read_public_key(path: Path, key: str) -> PublicKey:
     Raises:
         ConfigError: It is missing, or no Ed25519 key.
     """
-    try:
-        public = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key} {path}: is no key ({error}); see `skywhistle keys`") from error
-    if not isinstance(public, Ed25519PublicKey):
-        raise ConfigError(f"{key} {path}: is no Ed25519 key; `skywhistle keys` makes one")
+    public: Ed25519PublicKey = read_public_pem(path, key, Ed25519PublicKey, "Ed25519")
     return PublicKey(_id_of(public), public)
 
 
