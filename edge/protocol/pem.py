@@ -35,7 +35,7 @@ def read_public_pem(path: Path, key: str, kind: Any, name: str) -> Any:
     return _read(path, key, kind, name, serialization.load_pem_public_key)
 
 
-def _read(path: Path, key: str, kind: type[_Key], name: str, load: Callable[[bytes], Any]) -> _Key:
+def _read(path: Path, key: str, kind: Any, name: str, load: Callable[[bytes], Any]) -> Any:
     try:
         found = load(path.read_bytes())
     except (OSError, ValueError, TypeError) as error:
