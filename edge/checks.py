@@ -310,6 +310,14 @@ def _check_commands(patrol: PatrolConfig) -> Iterator[Finding]:
     ids = ", ".join(key_id.hex() for key_id in keys)
     text = f"signed by {ids} are obeyed" if keys else "none is obeyed: commands.keys names no key"
     yield Finding("commands", Grade.OK, text)
+    try:
+        believed = read_public_keys(patrol.acks.keys, "acks.keys")
+    except ConfigError as error:
+        yield Finding("acks", Grade.FAIL, str(error))
+        return
+    ids = ", ".join(key_id.hex() for key_id in believed)
+    text = f"signed by {ids} are believed" if believed else "anybody's at the broker: no acks.keys"
+    yield Finding("acks", Grade.OK, text)
 
 
 def _check_disk(patrol: PatrolConfig) -> Iterator[Finding]:

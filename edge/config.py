@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from edge.config_delivery import (
+    AcksConfig,
     CommandsConfig,
     DeskConfig,
     EvidenceConfig,
@@ -270,6 +271,7 @@ class PatrolConfig(Table):
     association: AssociationConfig = AssociationConfig()
     mqtt: MqttConfig = MqttConfig()
     commands: CommandsConfig = CommandsConfig()
+    acks: AcksConfig = AcksConfig()
     signing: SigningConfig = SigningConfig()
     desk: DeskConfig = DeskConfig()
     mailbox: MailboxConfig = MailboxConfig()

@@ -50,6 +50,9 @@ class SigningConfig(Table):
 class DeskConfig(Table):
     """What only the desk reads."""
 
+    ack_key_file: Path | None = Field(
+        None, description="ack.key of `skywhistle keys`, mode 600: acks are signed; none: not"
+    )
     drone_keys: Path | None = Field(
         None, description="folder with <drone>.pub: from such a drone only what it signed is taken"
     )
@@ -60,6 +63,15 @@ class CommandsConfig(Table):
 
     keys: tuple[Path, ...] = Field(
         (), description="public keys, PEM; none: no command is obeyed. `skywhistle keys` makes them"
+    )
+
+
+class AcksConfig(Table):
+    """Whose acks are believed."""
+
+    keys: tuple[Path, ...] = Field(
+        (),
+        description="public keys, PEM, ack.pub of `skywhistle keys`; none: anybody's at the broker",
     )
 
 

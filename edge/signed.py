@@ -27,7 +27,7 @@ SUFFIX: Final = ".signed"
 _MODEL_FILE: Final = "model.toml"
 # Secrets, and what the flight itself writes: neither is anybody's to vouch for.
 _NOT_SIGNED: Final = frozenset(
-    {"state_dir", "path", "folder", "key_file", "password_file", "signing_key_file"}
+    {"state_dir", "path", "folder", "key_file", "ack_key_file", "password_file", "signing_key_file"}
 )
 
 

@@ -32,7 +32,7 @@ def desk(
     """Receive: commit each message to disk, only then acknowledge it, republish it as JSON."""
     from edge.desk.console import commit_line
     from edge.desk.receiver import CommittedAlert, run_desk
-    from edge.desk.vouching import read_drone_keys
+    from edge.desk.vouching import read_desk_keys
     from edge.settings import read_patrol
 
     if export is not None:
@@ -46,10 +46,10 @@ def desk(
         typer.echo(commit_line(committed))
 
     patrol = read_patrol(config)
-    drone_keys = read_drone_keys(patrol.desk.drone_keys)
+    keys = read_desk_keys(patrol.desk)
     stop = stop_on_signals()
     with whole_or_not_at_all(stop):
-        run_desk(patrol.mqtt, database, show, stop, os_utc_ns, drone_keys=drone_keys)
+        run_desk(patrol.mqtt, database, show, stop, os_utc_ns, keys=keys)
 
 
 def _export(database: Path, path: Path) -> None:

@@ -40,6 +40,7 @@ def run(config: Path = CONFIG, signed_by: list[Path] = SIGNED_BY) -> None:
     for manifest in read_inputs(patrol).values():
         read_checked_model(manifest)
     read_public_keys(patrol.commands.keys, "commands.keys")
+    read_public_keys(patrol.acks.keys, "acks.keys")
     names = ("flight", "uplink")
     with RoleLock(patrol.mailbox.path, "run"):  # two parents would restart for ever
         for name in names:

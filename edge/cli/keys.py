@@ -23,10 +23,13 @@ key_file = "{_AT}/sign.key"
 [commands]
 keys = ["{_AT}/command.pub"]
 
+[acks]
+keys = ["{_AT}/ack.pub"]
+
 [privacy]
 originals_key = "{_AT}/originals.pub"
 """
-_DESK_TABLE = f'\n[desk]\ndrone_keys = "{_AT}/drones"\n'
+_DESK_TABLE = f'\n[desk]\ndrone_keys = "{_AT}/drones"\nack_key_file = "{_AT}/ack.key"\n'
 _DAYS = typer.Option(730, min=1, max=3650, help="How long certificates hold.")
 
 
@@ -98,7 +101,8 @@ def issue(
     role: Role = typer.Argument(..., help="Whose."),
     days: int = _DAYS,
     new_keys: bool = typer.Option(
-        False, help="Of the desk: those of commands and originals, too, since they were stolen."
+        False,
+        help="Of the desk: those of commands, acks and originals, too, since they were stolen.",
     ),
 ) -> None:
     """Make a new certificate for broker or desk, or one for a dashboard, which only reads.
@@ -124,8 +128,8 @@ def issue(
     if new_keys:
         authority.make_desk_keys()
         typer.echo(
-            f"{made}/command.pub and originals.pub: copy them onto every aircraft and restart it; "
-            "until then it obeys the former keys, and seals originals to them"
+            f"{made}/command.pub, ack.pub, originals.pub: copy them onto every aircraft "
+            "and restart it; until then it believes the former keys, and seals originals to them"
         )
 
 

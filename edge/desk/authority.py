@@ -137,9 +137,10 @@ class Authority:
         return self._issue_client(DASHBOARD, now, days)
 
     def make_desk_keys(self) -> None:
-        """Make the keys that commands are signed with, and that originals are sealed to."""
+        """Make the keys that sign commands and acks, and those that originals are sealed to."""
         folder = self.folder / DESK
         _write_signing_pair(folder / "command.key", folder / "command.pub")
+        _write_signing_pair(folder / "ack.key", folder / "ack.pub")
         _write_sealing_pair(folder / "originals.key", folder / "originals.pub")
 
     def _issue_client(self, name: str, now: datetime, days: int) -> Path:
@@ -173,8 +174,11 @@ class Authority:
         folder = self.folder / "drones" / drone_id
         usage = ExtendedKeyUsageOID.CLIENT_AUTH
         self._issue(folder, drone_id, usage, now + timedelta(days=days))
-        _write(folder / "command.pub", (self.folder / DESK / "command.pub").read_bytes())
-        _write(folder / "originals.pub", (self.folder / DESK / "originals.pub").read_bytes())
+        desk = self.folder / DESK
+        if not (desk / "ack.pub").exists():  # an authority made before acks were signed
+            _write_signing_pair(desk / "ack.key", desk / "ack.pub")
+        for name in ("command.pub", "ack.pub", "originals.pub"):
+            _write(folder / name, (desk / name).read_bytes())
         _write(folder / "config.pub", (self.folder / "authority" / "config.pub").read_bytes())
         public = self.folder / DESK / "drones" / f"{drone_id}.pub"
         if public.exists():  # what it has signed so far is verified by that key

@@ -21,9 +21,9 @@ from typing import Final
 
 from edge.config_delivery import MqttConfig
 from edge.desk.store import DeskStore, Receipt
-from edge.desk.vouching import DroneKeys, vouched_for
+from edge.desk.vouching import DeskKeys, vouched_for
 from edge.errors import MailboxError, ProtocolError, SignatureError
-from edge.protocol.ack import MAX_EXTRA, MAX_REJECTS, Ack, Reject, encode_ack
+from edge.protocol.ack import MAX_EXTRA, MAX_REJECTS, Ack, Reject
 from edge.protocol.alert import decode_alert
 from edge.protocol.loss import decode_loss
 from edge.protocol.media import decode_media
@@ -31,6 +31,7 @@ from edge.protocol.messages import Envelope, MessageKind, Stamp, open_envelope, 
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Incoming, Linked, Message, Unlinked, Will
 from edge.protocol.original import decode_part
+from edge.protocol.signed_ack import seal_ack
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.text import alert_as_dict, utc_text
 from edge.protocol.topics import (
@@ -94,7 +95,7 @@ class Desk:
         on_commit: Called with each alert after its commit, in commit order, in the thread of
             `run`; what it raises ends `run`.
         utc_ns: The time, for receipts.
-        drone_keys: By drone; whoever has one here must sign.
+        keys: Of drones, who must sign then, and its own for acks.
 
     The broker keeps a session for it under `mqtt.desk_client_id`, else under the store's own name.
     """
@@ -105,9 +106,9 @@ class Desk:
         store: DeskStore,
         on_commit: Callable[[CommittedAlert], None],
         utc_ns: UtcClock,
-        drone_keys: DroneKeys | None = None,
+        keys: DeskKeys | None = None,
     ) -> None:
-        self._drone_keys = drone_keys or {}
+        self._keys = keys or DeskKeys()
         self._store = store
         self._on_commit = on_commit
         self._utc_ns = utc_ns
@@ -197,9 +198,9 @@ class Desk:
             if CHANNEL_OF_KIND[envelope.kind] != topic.channel:
                 raise ProtocolError(f"{envelope.kind.name.lower()} on channel {topic.channel}")
             receipt = Receipt(drone_id, self._utc_ns())
-            said = vouched_for(drone_id, envelope, self._drone_keys)
+            said = vouched_for(drone_id, envelope, self._keys.drones)
             if said is not None and envelope.voucher is not None:
-                is_proved = drone_id in self._drone_keys
+                is_proved = drone_id in self._keys.drones
                 self._store.store_voucher(drone_id, said, envelope.voucher, is_proved=is_proved)
                 signed = receipt, envelope
             self._take_kind(incoming, receipt, envelope, batch)
@@ -285,15 +286,12 @@ class Desk:
     def _tell(self, batch: _Batch) -> None:
         for (drone_id, epoch), known in batch.resumed.items():
             up_to = batch.up_to[drone_id, epoch]
-            ack = Ack(epoch, up_to, tuple(known), is_resume=True)
-            message = Message(ack_topic(drone_id), encode_ack(ack), expiry_s=_ACK_EXPIRY_S)
-            self._session.publish(message)
+            self._say_ack(drone_id, Ack(epoch, up_to, tuple(known), is_resume=True))
         for (drone_id, epoch), up_to in batch.up_to.items():
             done = batch.done.get((drone_id, epoch), [])
             rejects = batch.rejects.get((drone_id, epoch), [])
             for ack in split_ack(Stamp(epoch, up_to), done, rejects):
-                message = Message(ack_topic(drone_id), encode_ack(ack), expiry_s=_ACK_EXPIRY_S)
-                self._session.publish(message)
+                self._say_ack(drone_id, ack)
         now_mono_s = time.monotonic()
         for told in batch.alerts:
             put_s = told.outbox_to_commit_s  # so far the instant of the put
@@ -304,6 +302,10 @@ class Desk:
             payload = json.dumps(committed_as_dict(committed), ensure_ascii=False).encode()
             self._session.publish(Message(DESK_ALERT, payload, expiry_s=_ALERT_EXPIRY_S))
             self._on_commit(committed)
+
+    def _say_ack(self, drone_id: str, ack: Ack) -> None:
+        payload = seal_ack(ack, drone_id, self._keys.ack)
+        self._session.publish(Message(ack_topic(drone_id), payload, expiry_s=_ACK_EXPIRY_S))
 
     def _say_state(self) -> None:
         state = {
@@ -350,7 +352,7 @@ def run_desk(
     stop: threading.Event,
     utc_ns: UtcClock,
     *,
-    drone_keys: DroneKeys | None = None,
+    keys: DeskKeys | None = None,
 ) -> None:
     """Run a desk until stopped.
 
@@ -368,7 +370,7 @@ def run_desk(
             mqtt.port,
             session_name(mqtt, store),
         )
-        Desk(mqtt, store, on_commit, utc_ns, drone_keys).run(stop)
+        Desk(mqtt, store, on_commit, utc_ns, keys).run(stop)
 
 
 def _put_mono_s(incoming: Incoming) -> float | None:

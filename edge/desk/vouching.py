@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from edge.config_delivery import DeskConfig
 from edge.errors import ConfigError, ProtocolError, SignatureError
 from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind
-from edge.protocol.signing import PublicKey, read_public_keys
+from edge.protocol.signing import PublicKey, SigningKey, read_public_keys, read_signing_key
 from edge.protocol.status import StatusState, decode_status
 from edge.protocol.topics import check_drone_id
 from edge.protocol.vouch import Statement, digest_of
 
 # By drone, then by the key's id: a drone's former keys stay, for what it signed with them.
 DroneKeys: TypeAlias = Mapping[str, Mapping[bytes, PublicKey]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskKeys:
+    """What a desk checks drones' messages by, and signs its acks with."""
+
+    drones: DroneKeys = field(default_factory=dict)  # whoever has a key here must sign
+    ack: SigningKey | None = None  # None: acks go unsigned
+
+
+def read_desk_keys(config: DeskConfig) -> DeskKeys:
+    """Read what the config names.
+
+    Raises:
+        ConfigError: A key is missing or none, or a secret one is readable by others.
+    """
+    path = config.ack_key_file
+    ack = None if path is None else read_signing_key(path, "desk.ack_key_file")
+    return DeskKeys(read_drone_keys(config.drone_keys), ack)
 
 
 def read_drone_keys(folder: Path | None) -> dict[str, dict[bytes, PublicKey]]:

@@ -24,6 +24,7 @@ from edge.protocol.pem import read_public_pem, read_secret_pem
 
 KEY_ID_BYTES: Final = 8
 SIGNATURE_BYTES: Final = 64
+_SIGNED_HEAD: Final = bytes((0x80 + 3, 0x40 + KEY_ID_BYTES))  # CBOR: array of three, bytes
 SIGNED_EXTRA_BYTES: Final = 1 + (1 + KEY_ID_BYTES) + 5 + (2 + SIGNATURE_BYTES)
 
 
@@ -32,6 +33,7 @@ class Purpose(Enum):
 
     COMMAND = b"skywhistle command 1\0"
     ALERT = b"skywhistle alert 1\0"
+    ACK = b"skywhistle ack 1\0"
     MANIFEST = b"skywhistle manifest 1\0"
 
 
@@ -109,6 +111,24 @@ def by_id(keys: Iterable[PublicKey]) -> dict[bytes, PublicKey]:
 def seal_signed(purpose: Purpose, body: bytes, key: SigningKey) -> bytes:
     """Sign a body and put it into its envelope."""
     return encode_item([key.key_id, body, key.sign(purpose, body)])
+
+
+def is_signed(payload: bytes) -> bool:
+    """Tell by its first bytes whether a payload is in a signed envelope: an array, a key's id."""
+    return payload[:2] == _SIGNED_HEAD
+
+
+def peek_signed(payload: bytes, max_bytes: int) -> tuple[bytes, bytes]:
+    """Return the key id and the body of a signed envelope; nothing is checked.
+
+    Raises:
+        ProtocolError: Not a signed envelope.
+    """
+    parts = as_array(decode_item(payload, max_bytes), "signed", 3)
+    key_id, body = as_bytes(parts[0], "key id", (KEY_ID_BYTES,)), parts[1]
+    if not isinstance(body, bytes):
+        raise ProtocolError("signed body: expected bytes")
+    return key_id, body
 
 
 def open_signed(

@@ -15,10 +15,13 @@ from edge.errors import ProtocolError
 from edge.protocol.ack import decode_ack
 from edge.protocol.alert import decode_alert
 from edge.protocol.cbor import decode_item, item_end, read_head
+from edge.protocol.command import decode_command
 from edge.protocol.loss import decode_loss
 from edge.protocol.media import decode_media
 from edge.protocol.messages import Envelope, MessageKind, open_envelope
 from edge.protocol.original import decode_part
+from edge.protocol.signed_ack import unproved_ack
+from edge.protocol.signing import is_signed, peek_signed
 from edge.protocol.status import decode_status
 from edge.records import Alert, AlertFlags
 
@@ -65,7 +68,7 @@ def describe(payload: bytes) -> dict[str, Any]:
 
 
 def decode_any(payload: bytes, topic: str | None = None) -> DecodedMessage:
-    """Decode one payload of any kind: an envelope, an ack, or the bare body of an alert.
+    """Decode one payload of any kind: an envelope, an ack, a command, or the body of an alert.
 
     Raises:
         ProtocolError: Not a message of ours.
@@ -73,6 +76,8 @@ def decode_any(payload: bytes, topic: str | None = None) -> DecodedMessage:
     major, _, _ = read_head(payload, 0)
     if major == _MAP_MAJOR:
         return _decode_map(payload, topic)
+    if is_signed(payload):
+        return _decode_signed(payload, topic)
     envelope = open_envelope(payload)
     return DecodedMessage(
         kind=envelope.kind.name.lower(),
@@ -171,6 +176,19 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _decode_signed(payload: bytes, topic: str | None) -> DecodedMessage:
+    """Decode what the desk signs, an ack or a command; who signed is told, not checked."""
+    key_id, body = peek_signed(payload, MAX_DECODE_BYTES)
+    by = key_id.hex()
+    if read_head(body, 0)[0] == _MAP_MAJOR:
+        command = _plain(asdict(decode_command(body)))
+        return DecodedMessage("command", command, len(payload), topic=topic, signed_by=by)
+    drone, ack = unproved_ack(payload)
+    told = {"drone_id": drone, **_plain(asdict(ack))}
+    size = len(payload)
+    return DecodedMessage("ack", told, size, epoch=ack.epoch, topic=topic, signed_by=by)
 
 
 def _decode_map(payload: bytes, topic: str | None) -> DecodedMessage:

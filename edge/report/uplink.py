@@ -19,11 +19,11 @@ from typing import Final
 
 from edge.config import PatrolConfig
 from edge.errors import MailboxError, MailboxFullError, ProtocolError
-from edge.protocol.ack import decode_ack
 from edge.protocol.command import Command, Gate, Refusal
 from edge.protocol.messages import MessageKind
 from edge.protocol.mqtt import MqttSession
 from edge.protocol.mqtt_events import Event, Incoming, Linked, Message, Published, Unlinked, Will
+from edge.protocol.signed_ack import open_ack
 from edge.protocol.signing import read_public_keys, read_signing_key
 from edge.protocol.status import Status, StatusState, encode_status
 from edge.protocol.topics import ack_topic, all_down, command_topic, up_topic
@@ -94,6 +94,7 @@ class Uplink:
         self._max_packet_bytes: int | None = None
         keys = read_public_keys(config.commands.keys, "commands.keys")
         self._gate = Gate(config.drone_id, keys)
+        self._ack_keys = read_public_keys(config.acks.keys, "acks.keys")
         self._commands_taken, self._commands_refused = 0, Counter[Refusal]()
         self._not_stored: list[Incoming] = []  # commands; the broker sends at most 100 unacked
         self._next_look = self._next_status = self._next_trim = 0.0
@@ -297,7 +298,7 @@ class Uplink:
 
     def _take_ack(self, payload: bytes) -> None:
         try:
-            ack = decode_ack(payload)
+            ack = open_ack(payload, self._drone_id, self._ack_keys)
         except ProtocolError as error:
             self._acks_refused += 1
             self._note(f"ack: {error}")

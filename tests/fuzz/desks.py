@@ -10,6 +10,7 @@ from edge.config_delivery import MqttConfig
 from edge.desk.console import commit_line
 from edge.desk.receiver import Desk, _Batch, committed_as_dict, split_ack
 from edge.desk.store import DeskStore
+from edge.desk.vouching import DeskKeys
 from edge.protocol.ack import encode_ack
 from edge.protocol.messages import Stamp
 from edge.protocol.mqtt_events import Incoming
@@ -30,7 +31,7 @@ def _desk() -> tuple[Desk, DeskStore]:
     store = DeskStore(scratch() / "desk.db")
     return Desk(
         MqttConfig(tls=False), store, lambda _: None, lambda: UtcNs(1_790_000_000 * 10**9),
-        {"signs": {PUBLIC.key_id: PUBLIC}},
+        DeskKeys({"signs": {PUBLIC.key_id: PUBLIC}}),
     ), store  # fmt: skip
 
 

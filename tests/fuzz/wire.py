@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -44,6 +45,7 @@ from edge.protocol.original import (
     with_original,
 )
 from edge.protocol.sealed import Opener, Seal
+from edge.protocol.signed_ack import open_ack, seal_ack
 from edge.protocol.signing import PublicKey, Purpose, SigningKey, seal_signed
 from edge.protocol.status import (
     FlightStatus,
@@ -167,6 +169,19 @@ def _check_ack(payload: bytes) -> None:
     assert encode_ack(second) == again
 
 
+def _signed_acks() -> list[bytes]:
+    return [seal_ack(decode_ack(one), "drone-1", KEY) for one in _acks()]
+
+
+def _check_signed_ack(payload: bytes) -> None:
+    """With the key, without it, and by the desk's own key whatever the body says."""
+    for sealed in (payload, seal_signed(Purpose.ACK, payload, KEY)):
+        for keys in ({PUBLIC.key_id: PUBLIC}, {}):
+            with contextlib.suppress(ProtocolError):
+                ack = open_ack(sealed, "drone-1", keys)
+                assert decode_ack(encode_ack(ack)).up_to == ack.up_to
+
+
 def _commands() -> list[Command]:
     return [
         Command("drone-1", Verb.PING, bytes(16), _NOW_MS, 60),
@@ -274,6 +289,7 @@ TARGETS: Final = (
     Target("envelope", envelopes, _check_envelope, mutate_cbor, 12 * 1024),
     Target("voucher", _vouchers, _check_voucher, mutate_cbor, 256),
     Target("ack", _acks, _check_ack, mutate_cbor),
+    Target("ack-signed", _signed_acks, _check_signed_ack, mutate_cbor),
     Target(
         "command",
         lambda: [command_body(one) for one in _commands()],

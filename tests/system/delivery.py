@@ -21,6 +21,7 @@ from typing import Any
 
 from edge.config import PatrolConfig
 from edge.config_delivery import (
+    AcksConfig,
     CommandsConfig,
     MailboxConfig,
     MqttConfig,
@@ -29,8 +30,9 @@ from edge.config_delivery import (
 )
 from edge.desk.receiver import CommittedAlert, Desk, run_desk
 from edge.desk.store import DeskStore
+from edge.desk.vouching import DeskKeys
 from edge.protocol.messages import MessageKind
-from edge.protocol.signing import PublicKey
+from edge.protocol.signing import PublicKey, read_signing_key
 from edge.records import UtcNs
 from edge.report.clocks import Clocks
 from edge.report.mailbox import Mailbox
@@ -57,6 +59,8 @@ class Place:
     desk_folder: Path | None = None  # None: the drone's
     command_keys: tuple[Path, ...] = ()
     sign_key: Path | None = None
+    ack_key: Path | None = None  # of the desk
+    ack_keys: tuple[Path, ...] = ()  # that the drone believes
     drone_keys: dict[str, dict[bytes, PublicKey]] = field(default_factory=dict)
     committed: list[CommittedAlert] = field(default_factory=list)
 
@@ -72,6 +76,7 @@ class Place:
             mailbox=MailboxConfig(path=self.folder / "mailbox.db"),
             status=StatusConfig(interval_s=0.5),
             commands=CommandsConfig(keys=self.command_keys),
+            acks=AcksConfig(keys=self.ack_keys),
             signing=SigningConfig(key_file=self.sign_key),
         )
 
@@ -82,8 +87,9 @@ class Place:
         run_uplink(self.patrol(), stop, utc_ns)
 
     def desk(self, stop: threading.Event) -> None:
-        note, keys = self.committed.append, self.drone_keys
-        run_desk(self.desk_mqtt, self.desk_path, note, stop, utc_ns, drone_keys=keys)
+        ack = None if self.ack_key is None else read_signing_key(self.ack_key, "key")
+        keys = DeskKeys(self.drone_keys, ack)
+        run_desk(self.desk_mqtt, self.desk_path, self.committed.append, stop, utc_ns, keys=keys)
 
     def alert_revisions(self) -> list[tuple[bytes, int]]:
         with DeskStore(self.desk_path) as store:

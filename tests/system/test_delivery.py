@@ -19,7 +19,7 @@ from edge.desk.orders import Order, send_order
 from edge.desk.receiver import Desk
 from edge.desk.store import DeskStore
 from edge.errors import RoleTakenError
-from edge.protocol.ack import decode_ack
+from edge.protocol.ack import Ack, decode_ack, encode_ack
 from edge.protocol.command import CommandResult, Outcome, Verb
 from edge.protocol.loss import LossCause
 from edge.protocol.messages import MessageKind, Stamp, open_envelope, seal
@@ -30,6 +30,7 @@ from edge.protocol.status import FlightStatus, StatusState, decode_status
 from edge.protocol.topics import DESK_STATE, ack_topic, all_down, command_topic, up_topic
 from edge.records import AlertKind
 from edge.report.evidence import EvidenceKeeper, EvidenceRef
+from edge.report.mailbox import Mailbox
 from edge.report.obey import obey
 from edge.report.outgoing import outgoing_evidence
 from edge.report.status import UplinkHealth, uplink_health_from
@@ -307,6 +308,44 @@ def test_an_uplink_on_a_full_disk_starts_delivers_and_makes_room(
                 wait_empty(mailbox)
         desk.close()
     assert place.alert_revisions() == expected(300)
+
+
+def test_only_the_desks_own_word_makes_a_drone_forget(place: Place) -> None:
+    """Acks that somebody at the broker makes up are refused and counted; signed ones are obeyed."""
+    keys = Authority.create(place.folder / "keys", ["localhost"], datetime.now(timezone.utc), 30)
+    place.ack_keys = (keys.folder / "desk" / "ack.pub",)
+
+    def refused(mailbox: Mailbox) -> int:
+        health = uplink_health_from(mailbox, 5)
+        return 0 if health is None else health.acks_refused
+
+    with place.mailbox() as mailbox, running(place.uplink):
+        mailbox.put(numbered(0))
+        forger = session(place.mqtt, up_topic("drone-1", MessageKind.ALERT), name="forger")
+        next_incoming(forger, up_topic("drone-1", MessageKind.ALERT))
+        for resume in (False, True):
+            forged = encode_ack(Ack(mailbox.epoch, 1, is_resume=resume))
+            forger.publish(Message(ack_topic("drone-1"), forged))
+        wait_until(lambda: refused(mailbox) == 2, "both are refused")
+        assert mailbox.queue_state().queued == 1
+        forger.close()
+        with running(place.desk):  # a desk whose acks nobody signs is believed no more
+            wait_until(lambda: refused(mailbox) > 2, "its acks are refused")
+        assert mailbox.queue_state().queued == 1
+        place.ack_key = keys.folder / "desk" / "ack.key"
+        with running(place.desk):
+            wait_empty(mailbox)
+    assert place.alert_revisions() == expected(1)
+
+
+def test_a_drone_without_keys_reads_signed_acks(place: Place) -> None:
+    """A desk may begin to sign before its drones have the key."""
+    keys = Authority.create(place.folder / "keys", ["localhost"], datetime.now(timezone.utc), 30)
+    place.ack_key = keys.folder / "desk" / "ack.key"
+    with place.mailbox() as mailbox, running(place.desk, place.uplink):
+        mailbox.put_all([numbered(n) for n in range(20)])
+        wait_empty(mailbox)
+    assert place.alert_revisions() == expected(20)
 
 
 def test_a_command_is_signed_taken_once_and_answered(place: Place) -> None:
