@@ -76,7 +76,7 @@ def unproved_ack(payload: bytes) -> tuple[str, Ack]:
 
 
 def _ack_of(body: bytes) -> tuple[str, Ack]:
-    drone, encoded = as_array(decode_item(body, _MAX_BODY_BYTES), "signed ack", 2)
-    if not isinstance(encoded, bytes):
+    parts = as_array(decode_item(body, _MAX_BODY_BYTES), "signed ack", 2)
+    if not isinstance(parts[1], bytes):
         raise ProtocolError("signed ack: expected bytes")
-    return as_text(drone, "drone", 32), decode_ack(encoded)
+    return as_text(parts[0], "drone", 32), decode_ack(parts[1])
