@@ -135,6 +135,12 @@ class CharucoBoard:
         if not self.dictionary.startswith("DICT_") or not hasattr(cv2.aruco, self.dictionary):
             known = ", ".join(n for n in dir(cv2.aruco) if n.startswith("DICT_"))
             raise ConfigError(f"{self.dictionary!r} is no ArUco dictionary; known here: {known}")
+        needed, there = self.columns * self.rows // 2, len(self._dictionary.bytesList)
+        if needed > there:
+            raise ConfigError(
+                f"{self.columns}×{self.rows} squares need {needed} markers, {self.dictionary} has "
+                f"{there}; take fewer squares, or a larger dictionary such as DICT_5X5_1000"
+            )
 
     @property
     def words(self) -> str:
@@ -144,11 +150,14 @@ class CharucoBoard:
             f"of {self.marker_m * 1e3:g} mm, {self.dictionary}"
         )
 
+    @property
+    def _dictionary(self) -> Any:
+        return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
+
     @cached_property
     def _board(self) -> Any:
-        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
         size = (self.columns, self.rows)
-        return cv2.aruco.CharucoBoard(size, self.square_m, self.marker_m, dictionary)
+        return cv2.aruco.CharucoBoard(size, self.square_m, self.marker_m, self._dictionary)
 
     @cached_property
     def _detector(self) -> Any:

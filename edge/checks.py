@@ -20,7 +20,7 @@ from edge.capture.video_probe import probe_camera
 from edge.config import CameraConfig, GroundConfig, PatrolConfig
 from edge.desk.probe import probe_broker
 from edge.district import rule_book
-from edge.errors import ConfigError, LabelError, ModelError, TerrainError
+from edge.errors import ConfigError, LabelError, ModelError, RoleTakenError, TerrainError
 from edge.geo.calibration_file import read_table
 from edge.geo.camera import flown_intrinsics
 from edge.geo.camera_file import CameraFile
@@ -28,10 +28,11 @@ from edge.geo.height_watch import doubts_of
 from edge.geo.mount import read_mount
 from edge.geo.plane import known_origin
 from edge.geo.terrain import tile_of
+from edge.key_words import KEYS_OF
 from edge.labels import refuse_unknown_labels
 from edge.mount_kind import Agreement, mount_word
-from edge.protocol.signing import read_public_keys
 from edge.records import Pose
+from edge.report.rolelock import RoleLock, lock_path
 from edge.settings import Settings
 from edge.vision.manifest import read_manifest
 from edge.vision.probe import probe_model
@@ -78,6 +79,7 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     """Yield findings as they are made; each part is looked at for at most some `seconds`."""
     patrol = settings.patrol
     yield Finding("config", Grade.OK, f"{settings.path}: read, {len(patrol.rule)} rules")
+    yield from _check_nothing_flies(patrol)
     yield from _check_files(patrol)
     for camera in patrol.camera:
         yield from _check_calibration(camera)
@@ -89,9 +91,20 @@ def check(settings: Settings, seconds: float) -> Iterator[Finding]:
     for camera in patrol.camera:
         yield from _check_camera(camera, autopilot, seconds)
     yield from _check_broker(patrol)
-    yield from _check_commands(patrol)
+    yield from _check_keys(patrol)
     yield from _check_disk(patrol)
     yield from _check_computer()
+
+
+def _check_nothing_flies(patrol: PatrolConfig) -> Iterator[Finding]:
+    """A flight under way holds autopilot and camera: what is said of them then means nothing."""
+    if not lock_path(patrol.mailbox.path, "flight").exists():
+        return
+    try:
+        RoleLock(patrol.mailbox.path, "flight").probe()
+    except RoleTakenError as error:
+        text = f"{error}: it holds the autopilot's port and the camera, which may fail below"
+        yield Finding("aircraft", Grade.WARN, text)
 
 
 def _check_files(patrol: PatrolConfig) -> Iterator[Finding]:
@@ -301,23 +314,13 @@ def _check_broker(patrol: PatrolConfig) -> Iterator[Finding]:
         yield Finding("broker", Grade.OK if may else Grade.FAIL, text)
 
 
-def _check_commands(patrol: PatrolConfig) -> Iterator[Finding]:
-    try:
-        keys = read_public_keys(patrol.commands.keys, "commands.keys")
-    except ConfigError as error:
-        yield Finding("commands", Grade.FAIL, str(error))
-        return
-    ids = ", ".join(key_id.hex() for key_id in keys)
-    text = f"signed by {ids} are obeyed" if keys else "none is obeyed: commands.keys names no key"
-    yield Finding("commands", Grade.OK, text)
-    try:
-        believed = read_public_keys(patrol.acks.keys, "acks.keys")
-    except ConfigError as error:
-        yield Finding("acks", Grade.FAIL, str(error))
-        return
-    ids = ", ".join(key_id.hex() for key_id in believed)
-    text = f"signed by {ids} are believed" if believed else "anybody's at the broker: no acks.keys"
-    yield Finding("acks", Grade.OK, text)
+def _check_keys(patrol: PatrolConfig) -> Iterator[Finding]:
+    """Every key that `flight` or `uplink` reads at its start, and what it is for."""
+    for part, look in KEYS_OF.items():
+        try:
+            yield Finding(part, Grade.OK, look(patrol))
+        except ConfigError as error:
+            yield Finding(part, Grade.FAIL, str(error))
 
 
 def _check_disk(patrol: PatrolConfig) -> Iterator[Finding]:

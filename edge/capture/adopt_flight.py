@@ -20,7 +20,7 @@ from edge.capture.files import STILL_PATTERNS
 from edge.capture.logs import READERS
 from edge.capture.logs_srt import srt_track
 from edge.capture.recording_spec import FORMAT, SUBTITLE_SUFFIX, FlightSpec
-from edge.capture.recording_stills import PosedStill, posed_stills
+from edge.capture.recording_stills import PosedStill, posed_stills, time_in_name
 from edge.errors import FlightError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".m4v", ".ts", ".mpg", ".h264"})
@@ -194,6 +194,8 @@ def _adopt_stills(
     if told.time_pattern is not None:
         if path is None:
             raise FlightError(f"{folder}: --time-pattern is for stills beside a log; there is none")
+        for still in chosen:
+            time_in_name(still, told.time_pattern, "--time-pattern")
         tables["time"] = {"rule": "filename", "pattern": told.time_pattern}
         tables["telemetry"] = {"log": _named(path, folder)}
         words, _ = log_words(path)

@@ -25,7 +25,7 @@ from edge.capture.log_records import LOGGER_SIGMA_S, LogMessage, unix_ns
 from edge.capture.logs import FROM_A_LINK, read_log
 from edge.capture.logs_srt import SrtTrack, read_srt, srt_track
 from edge.capture.recording_spec import FORMAT, SUBTITLE_SUFFIX, FlightCamera, FlightSpec
-from edge.capture.recording_stills import PosedStill, messages_of, posed_stills
+from edge.capture.recording_stills import PosedStill, messages_of, posed_stills, time_in_name
 from edge.capture.telemetry import Telemetry
 from edge.capture.telemetry_state import Senders
 from edge.errors import FlightError
@@ -181,14 +181,8 @@ class RecordedFlight:
         return posed_stills(folder.paths, self.spec.time.utc_offset_h)
 
     def _time_of_still(self, path: Path) -> int:
-        pattern = self.spec.time.pattern or ""
-        try:
-            return unix_ns(datetime.strptime(path.name, pattern))
-        except ValueError as error:
-            raise FlightError(
-                f"{path}: its name does not fit time.pattern {pattern!r} in "
-                f"{self.folder / 'flight.toml'}; correct the pattern"
-            ) from error
+        where = f"time.pattern of {self.folder / 'flight.toml'},"
+        return time_in_name(path, self.spec.time.pattern or "", where)
 
 
 def flight_of(folder: Path, spec: FlightSpec) -> RecordedFlight:

@@ -6,11 +6,12 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
 
 from edge.capture.clock import BOOT_WRAP_MS
-from edge.capture.log_records import NS_PER_MS, LogMessage
+from edge.capture.log_records import NS_PER_MS, LogMessage, unix_ns
 from edge.capture.log_reports import (
     accuracy_report,
     attitude_reports,
@@ -37,6 +38,25 @@ class PosedStill:
     path: Path
     utc_ns: int  # whole ms, and no two stills' are the same
     pose: StillPose
+
+
+def time_in_name(path: Path, pattern: str, where: str) -> int:
+    """Read UTC, ns, out of a still's name.
+
+    Args:
+        path: The still.
+        pattern: As strptime has it.
+        where: It is written, for the message.
+
+    Raises:
+        FlightError: The name does not fit.
+    """
+    try:
+        return unix_ns(datetime.strptime(path.name, pattern))
+    except ValueError as error:
+        raise FlightError(
+            f"{path}: its name does not fit {where} {pattern!r}; correct the pattern"
+        ) from error
 
 
 def posed_stills(paths: Sequence[Path], utc_offset_h: float = 0.0) -> list[PosedStill]:

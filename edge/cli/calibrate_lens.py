@@ -74,13 +74,13 @@ def lens(
     origin = f"skywhistle calibrate lens {_last(source)}" + f"; {about}" * bool(about)
     write_camera(path, camera_toml(solution, camera_id, origin, shown.words), overwrite=overwrite)
     _tell(solution, console)
-    console.print(f"calibration in {path}", soft_wrap=True)
+    console.print(f"calibration in {path}", soft_wrap=True, markup=False)
     picture = plot or Path("out") / f"lens-{camera_id}.png"
     try:
         draw_residuals(solution, f"{camera_id}: {shown.words}", picture)
-        console.print(f"residuals in {picture}: look at them", soft_wrap=True)
+        console.print(f"residuals in {picture}: look at them", soft_wrap=True, markup=False)
     except MissingExtraError as error:  # the calibration is whole without it
-        console.print(f"no picture: {error}", soft_wrap=True)
+        console.print(f"no picture: {error}", soft_wrap=True, markup=False)
 
 
 def board(

@@ -62,7 +62,10 @@ def init(
         sessions.mkdir(mode=0o700, exist_ok=True)
     write_broker_files(made, installed_at or made.resolve(), sessions, port=port)
     typer.echo(f"{folder / 'authority'}: the authority; whoever has ca.key can speak for anyone")
-    typer.echo(f"{made}: for the broker's machine; mosquitto -c {made}/mosquitto.conf")
+    typer.echo(
+        f"{made}: for the broker's machine; there, as root: chown -R mosquitto: {made} && "
+        f"mosquitto -c {made}/mosquitto.conf"
+    )
     typer.echo(f"{folder / 'desk'}: for the command centre's machine")
     typer.echo(_mqtt_table(broker[0], port, "desk") + _DESK_TABLE)
     typer.echo(f"next: skywhistle keys drone {folder} patrol-01")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from edge.records import ImageArray
     from edge.vision.manifest import ModelManifest
     from edge.vision.quantize import Trial
 
@@ -48,6 +49,8 @@ def add(
     ),
 ) -> None:
     """Look at an ONNX detector, write its model.toml, and try it on a picture."""
+    from edge.cli.pictures import one_picture
+    from edge.cli.shipped import DEMO_FLIGHT
     from edge.config import InferenceConfig
     from edge.vision.adopt import adopt_model, overrides_from_text
     from edge.vision.probe import probe_model
@@ -64,9 +67,10 @@ def add(
         resize=resize,
         min_score=min_score,
     )
+    image = one_picture(picture or DEMO_FLIGHT)  # before anything is written
     manifest = adopt_model(onnx, folder, name=name, licence=licence, overrides=overrides)
     _show(folder, probe_model(folder, InferenceConfig()).inference_ms)
-    _try(manifest, picture)
+    _try(manifest, image, picture or DEMO_FLIGHT)
     if manifest.licence == "unknown":
         typer.echo("Its licence is unknown: say it with --licence before it flies for others.")
     typer.echo(f'Use it: model = "{folder}" under [[camera]] in patrol.toml')
@@ -140,17 +144,14 @@ def _agreement(trial: Trial) -> str:
     return f"{said.share:.1%} of {said.n_boxes} boxes (score ≥ {said.at_score:.2f}) agree"
 
 
-def _try(manifest: ModelManifest, picture: Path | None) -> None:
+def _try(manifest: ModelManifest, image: ImageArray, source: Path) -> None:
     """Say how sure the reading is, and draw what the model finds."""
     import cv2
 
-    from edge.cli.pictures import one_picture
     from edge.cli.shipped import DEMO_FLIGHT
     from edge.vision.drawing import draw_detections
     from edge.vision.opinion import judge
 
-    source = picture or DEMO_FLIGHT
-    image = one_picture(source)
     opinion = judge(manifest, image)
     because = "; ".join(opinion.because) or "nothing but the number of its columns fits"
     typer.echo(f"taken for {manifest.head.layout}: {opinion.sureness.value}, because {because}")
@@ -163,7 +164,7 @@ def _try(manifest: ModelManifest, picture: Path | None) -> None:
     typer.echo(f"in {source}: {listed}; drawn in {drawing}")
     for hint in opinion.hints:
         typer.echo(f"  {hint}")
-    if not found and picture is None:
+    if not found and source == DEMO_FLIGHT:
         typer.echo("  try it on a picture with things that it knows: --picture")
 
 

@@ -16,6 +16,7 @@ from edge.records import Frame, Tick
 
 if TYPE_CHECKING:
     from edge.capture.recording import RecordedFlight
+    from edge.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +31,9 @@ def replay(
         "poses: a video with its .SRT beside it, a folder of stills.",
     ),
     config: Path | None = typer.Option(None, help="A patrol.toml; else the one the flight names."),
-    model: Path | None = typer.Option(None, help="A model's folder; alone: every label counts."),
+    model: Path | None = typer.Option(
+        None, help="A model's folder; where no config is named, every label counts."
+    ),
     out: Path = typer.Option(Path("out/replay"), help="Results; what was there is replaced."),
     frames: bool = typer.Option(False, "--frames", help="Also write annotated frames."),
     camera: Path | None = typer.Option(None, help="Of footage without flight.toml: its lens."),
@@ -47,6 +50,7 @@ def replay(
     console = Console(stderr=True)
     recorded = _recorded(flight, camera, mount)
     settings = replay_settings(recorded, out, config or config_for(recorded), model)
+    _refuse_unusable(settings)  # before earlier results go
     fresh_folder(out)
     with progress_bar(console) as progress:
         task = progress.add_task(recorded.spec.name, total=recorded.n_frames())
@@ -74,6 +78,14 @@ def replay(
         if word.agreement is not Agreement.AGREES:
             console.print(f"mount of {camera_id}: {word.text}", style="yellow", markup=False)
     console.print(f"results in {out}")
+
+
+def _refuse_unusable(settings: Settings) -> None:
+    from edge.district import read_inputs
+    from edge.vision.manifest import read_checked_model
+
+    for manifest in read_inputs(settings.patrol).values():
+        read_checked_model(manifest)
 
 
 def _recorded(source: Path, camera: Path | None, mount: Path | None) -> RecordedFlight:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 from rich.table import Table
 
 from edge.capture.recording import RecordedFlight
@@ -23,6 +24,7 @@ from edge.desk.map import (
     draw_map,
     mosaic_of,
 )
+from edge.errors import MissingExtraError
 from edge.flightlog import FlightLog
 from edge.geo.plane import LocalPlane
 from edge.health import Health
@@ -139,7 +141,10 @@ def write_results(results: FlightResults, out: Path, title: str) -> Summary:
     geojson = {"type": "FeatureCollection", "features": [_feature(a) for a in results.alerts]}
     text = json.dumps(geojson, indent=1, ensure_ascii=False)
     (out / "alerts.geojson").write_text(text + "\n", encoding="utf-8")
-    draw_map(_map(results, truth, scored, title), out / "map.png")
+    try:
+        draw_map(_map(results, truth, scored, title), out / "map.png")
+    except MissingExtraError as error:  # the results are whole without it
+        typer.echo(f"no map: {error}", err=True)
     return summary
 
 

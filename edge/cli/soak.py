@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from edge.cli.progress import quiet
+
+_SHORT_H: Final = 0.5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,8 +55,22 @@ def soak(
     else:
         Console(highlight=False).print(_table(report))
         typer.echo(f"plot: {out / 'soak.png'}   samples: {out / 'samples.csv'}")
+        for word in _verdict(report):
+            typer.echo(word)
     if not (report["is_steady"] and report["holds"]):
         raise typer.Exit(1)
+
+
+def _verdict(report: dict[str, Any]) -> Iterator[str]:
+    """Say whether it passed, and if not why."""
+    if report["hours"] < _SHORT_H:
+        yield "too short to tell a leak: caches and pools still fill; an hour at least tells"
+    if not report["is_steady"]:
+        yield "not steady: something grew, ended by itself or was too short to judge, as above"
+    if not report["holds"]:
+        yield "the account does not hold: see soak.json"
+    if report["is_steady"] and report["holds"]:
+        yield "steady, and every accepted message is accounted for"
 
 
 def _table(report: dict[str, dict[str, dict[str, float]]]) -> Table:

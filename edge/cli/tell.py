@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def tell(
     key: Path = typer.Option(..., help="The desk's command.key, as `skywhistle keys` made it."),
     incident: str | None = typer.Option(None, help="With release: the incident's id, hex."),
     case: str = typer.Option("", help="With release: the case that it is for; kept on board."),
-    valid_s: int = typer.Option(600, min=1, max=86_400, help="Then the drone refuses it."),
+    valid_s: int = typer.Option(
+        600, min=1, max=86_400, help="Seconds after which the drone refuses it."
+    ),
     wait_s: float = typer.Option(30.0, min=0.0, max=3600.0, help="For the answer."),
 ) -> None:
     """Send a drone a signed command.  Exit code 1: it failed, or nothing was answered."""
@@ -39,6 +42,8 @@ def tell(
     from edge.protocol.signing import read_signing_key
     from edge.settings import read_patrol
 
+    if word is Word.RELEASE and not (incident and case):
+        raise typer.BadParameter("release needs --incident ID and --case NAME")
     order = Order(drone_id, Verb[word.name], valid_s, _id_from_hex(incident), case)
     utc_ns = os_utc_ns()
     signer = read_signing_key(key, "--key")
@@ -52,7 +57,11 @@ def tell(
 
 
 def _id_from_hex(text: str | None) -> bytes:
-    try:
-        return bytes.fromhex(text or "")
-    except ValueError as error:
-        raise ConfigError(f"--incident {text!r}: write the 32 hex digits of its id") from error
+    if text is None:
+        return b""
+    if re.fullmatch(r"[0-9A-Fa-f]{32}", text) is None:
+        raise ConfigError(
+            f"--incident {text!r}: write the 32 hex digits of its id; they are `incident_id` in "
+            "`skywhistle desk --export alerts.csv`"
+        )
+    return bytes.fromhex(text)

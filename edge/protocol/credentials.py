@@ -68,7 +68,10 @@ def check_secret(path: Path, key: str) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise ConfigError(f"{key} {path}: {error.strerror}; make the file, mode 600") from error
+        raise ConfigError(
+            f"{key} {path}: {error.strerror}; name a file that is there, mode 600 "
+            "(`skywhistle keys` makes keys)"
+        ) from error
     if mode & (_OTHERS if _is_credential(path) else _GROUP_AND_OTHERS):
         raise ConfigError(f"{key} {path} may be read by others; run `chmod 600 {path}`")
 

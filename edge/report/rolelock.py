@@ -14,13 +14,18 @@ from edge.errors import MailboxError, RoleTakenError
 ROLES: Final = ("run", "flight", "uplink", "desk")
 
 
+def lock_path(mailbox_path: Path, role: str) -> Path:
+    """Return the file whose lock is a role."""
+    return mailbox_path.with_name(f"{mailbox_path.name}.{role}.lock")
+
+
 class RoleLock:
     """Hold a role on a mailbox or database file for as long as the `with` block lasts."""
 
     def __init__(self, mailbox_path: Path, role: str) -> None:
         if role not in ROLES:
             raise ValueError(f"role must be one of {ROLES}, got {role!r}")
-        self._path = mailbox_path.with_name(f"{mailbox_path.name}.{role}.lock")
+        self._path = lock_path(mailbox_path, role)
         self._role = role
         is_desk = role == "desk"
         self._what = "database" if is_desk else "mailbox"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Any
 
 import pymap3d
 import pytest
+from typer.testing import CliRunner
 
 from edge.capture.recording import open_flight
+from edge.cli.main import app
 from edge.cli.results import FlightResults, write_results
 from edge.errors import ConfigError, MailboxFullError
 from edge.pipeline import fly
@@ -253,3 +257,29 @@ def test_a_replay_needs_a_config_or_a_model(painted: Painted, tmp_path: Path) ->
         replay_settings(flight, tmp_path)
     assert replay_settings(flight, tmp_path, model=painted.folder / "model").patrol.rule
     shutil.rmtree(painted.folder)
+
+
+def test_a_replay_that_cannot_fly_leaves_earlier_results(painted: Painted, tmp_path: Path) -> None:
+    """A model whose labels no rule fits is refused before the folder is emptied."""
+    out = tmp_path / "out"
+    assert command("replay", str(painted.folder), "--out", str(out)).returncode == 0
+    before = sorted(path.name for path in out.iterdir())
+    model = tmp_path / "other"
+    shutil.copytree(open_flight(painted.folder).path(Path("model")), model)
+    text = (model / "model.toml").read_text()
+    (model / "model.toml").write_text(re.sub(r"labels = .*", 'labels = ["other"]', text))
+    done = command("replay", str(painted.folder), "--out", str(out), "--model", str(model))
+    assert done.returncode == 2, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == before
+
+
+def test_without_matplotlib_the_map_alone_is_missing(
+    painted: Painted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flight that was flown keeps its results, and how to get the map is said."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = CliRunner().invoke(app, ["replay", str(painted.folder), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "no map: " in done.output
+    assert (tmp_path / "out" / "summary.json").is_file()
+    assert not (tmp_path / "out" / "map.png").exists()

@@ -13,6 +13,7 @@ from edge.cli.main import app
 from edge.cli.shipped import DEMO_FLIGHT, flight_folder
 from edge.config import PatrolConfig
 from edge.district import rule_book
+from edge.errors import SkywhistleError
 from edge.protocol.alert import encode_alert
 from edge.protocol.messages import MessageKind, Stamp, seal
 from tests.unit.protocol.alerts import typical_alert
@@ -64,3 +65,26 @@ def test_a_drone_called_desk_is_refused_before_the_start() -> None:
     rule = {"name": "sheds", "labels": ["structure"]}
     with pytest.raises(ValidationError, match="the command centre's own name"):
         PatrolConfig.model_validate({"drone_id": "desk", "camera": [camera], "rule": [rule]})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("release", "--incident", "0" * 32),
+        ("release", "--case", "2026-1"),
+        ("release",),
+        ("release", "--incident", "0123", "--case", "2026-1"),
+    ],
+)
+def test_a_release_that_names_too_little_is_refused_by_its_options(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Nothing is sent, the options are named, and the exit code is that of unusable input."""
+    done = CliRunner().invoke(
+        app, ["tell", "desk.toml", "patrol-01", *words, "--key", str(tmp_path / "command.key")]
+    )
+    told = done.output + str(done.exception)
+    assert "--incident" in told
+    error = done.exception
+    code = error.exit_code if isinstance(error, SkywhistleError) else done.exit_code
+    assert code == 2

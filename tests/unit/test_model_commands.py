@@ -46,6 +46,17 @@ def test_add_says_what_it_takes_the_file_for_and_draws_it(tmp_path: Path) -> Non
     assert np.abs(drawn.astype(int) - frame).max() > 100
 
 
+def test_add_writes_nothing_when_there_is_no_picture_to_try_it_on(tmp_path: Path) -> None:
+    """A second try with the right picture then works."""
+    (tmp_path / "eye.onnx").write_bytes(cell_model())
+    (tmp_path / "empty").mkdir()
+    add = ("model", "add", tmp_path / "eye.onnx", "--into", tmp_path, "--labels", "red")
+    with pytest.raises(SkywhistleError):
+        said(*add, "--picture", tmp_path / "empty")
+    assert not (tmp_path / "eye").exists()
+    assert "taken for yolov8" in said(*add, "--picture", stills(tmp_path / "s", 1))
+
+
 def test_quantize_writes_a_model_beside_the_old_one(tmp_path: Path) -> None:
     """From a folder of stills: a folder that flies, and what it costs and saves in words."""
     written(tmp_path / "m", layered_model())

@@ -119,6 +119,13 @@ def test_an_option_that_cannot_be_meant_is_refused(
     assert said in str(refused.exception)
 
 
+def test_a_board_that_needs_more_markers_than_there_are_is_refused(tmp_path: Path) -> None:
+    """Before it is drawn, with what to take instead."""
+    refused = run("board", str(tmp_path / "b.png"), "--columns", "40", "--rows", "40")
+    assert "need 800 markers, DICT_5X5_100 has 100" in str(refused.exception)
+    assert not (tmp_path / "b.png").exists()
+
+
 def test_a_name_that_is_no_file_s_is_refused(tmp_path: Path) -> None:
     """An id goes into topics and file names."""
     refused = run("lens", str(tmp_path), "--id", "../x")
@@ -144,4 +151,5 @@ def test_without_matplotlib_the_calibration_is_written(
     done = lens(store(pictures[:9], tmp_path / "stills"), tmp_path, "--model", "brown")
     assert done.exit_code == 0, done.output
     assert "install the extra `demo`" in done.output
+    assert "[demo]'" in done.output  # as it must be typed
     assert read_intrinsics(tmp_path / "cam.toml").camera_id == "cam"
