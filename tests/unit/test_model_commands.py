@@ -10,7 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli.main import app
-from edge.errors import CalibrationSetError, ConfigError, ModelFormatError
+from edge.errors import (
+    CalibrationSetError,
+    ConfigError,
+    ModelFormatError,
+    SkywhistleError,
+)
 from edge.vision.manifest import read_manifest
 from tests.unit.vision.test_vision_quantize import layered_model, pictures, written
 from tests.unit.vision.tiny_models import cell_model
