@@ -83,4 +83,4 @@ def _fly(recorded: RecordedFlight, out: Path, console: Console) -> Summary:
         outbox_to_desk_s=result.ledger.latencies_s(),
     )
     flown.mailbox.close()
-    return write_results(results, out, title="A patrol, as the command centre sees it")
+    return write_results(results, out, title="What the command centre has, against what was there")

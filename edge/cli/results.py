@@ -287,8 +287,14 @@ def _map(
         return [plane.enu_from_geodetic(lat, lon) for lat, lon in points]
 
     footprints = [flat(footprint) for footprint in log.footprints]
+    false = {one.alert.incident_id for one in scored.matches if one.truth is None} if scored else {}
     alerts = [
-        MapAlert(alert.label, *plane.enu_from_geodetic(alert.lat_deg, alert.lon_deg), alert.ellipse)
+        MapAlert(
+            alert.label,
+            *plane.enu_from_geodetic(alert.lat_deg, alert.lon_deg),
+            alert.ellipse,
+            is_false=alert.incident_id.hex() in false,
+        )
         for alert in results.alerts
     ]
     return MapContents(

@@ -48,6 +48,7 @@ class MapAlert:
     north_m: float
     ellipse: Ellipse
     text: str = ""
+    is_false: bool = False  # nothing of its class is there, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,9 @@ def draw_map(contents: MapContents, path: Path) -> None:
     _draw_frame_of_reference(axes, contents)
     figure.text(0.06, 0.955, contents.title, fontsize=17, fontweight="bold")
     figure.text(0.06, 0.923, contents.subtitle, fontsize=10.5, color="#444444")
+    if contents.mosaic is not None and contents.truth:
+        told = "Outlines lie on the ground;\nroofs lean away from the camera."
+        figure.text(0.785, 0.07, told, fontsize=9, color="#444444")
     axes.legend(
         handles=_legend(contents), loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False
     )
@@ -193,9 +197,10 @@ def _draw_ground(axes: Axes, contents: MapContents) -> None:
             )
         )
     for outline in contents.truth:
-        axes.add_patch(
-            Polygon(list(outline.points), closed=True, fill=False, ec=outline.colour, lw=2.0)
-        )
+        for colour, width in (("white", 4.0), (outline.colour, 2.0)):  # seen on green and blue, too
+            axes.add_patch(
+                Polygon(list(outline.points), closed=True, fill=False, ec=colour, lw=width)
+            )
     if contents.track:
         east, north = zip(*contents.track, strict=True)
         axes.plot(east, north, color="#ffcc00", lw=1.6, zorder=4)
@@ -221,6 +226,8 @@ def _draw_alerts(axes: Axes, alerts: Sequence[MapAlert]) -> None:
             )
         )
         axes.plot(alert.east_m, alert.north_m, "o", ms=5.5, mfc=colour, mec="white", zorder=7)
+        if alert.is_false:
+            axes.plot(alert.east_m, alert.north_m, "x", ms=15, mew=2.6, color=MISSED, zorder=8)
         if alert.text:
             axes.annotate(
                 alert.text,
@@ -284,6 +291,11 @@ def _legend(contents: MapContents) -> list[Any]:
                mfc=COLOURS.get(label, OTHER_COLOUR), alpha=0.8)
         for label, count in sorted(counts.items())
     ]  # fmt: skip
+    if any(alert.is_false for alert in contents.alerts):
+        entries.append(
+            Line2D([], [], marker="x", ls="", ms=11, mew=2.6, color=MISSED,
+                   label="reported, nothing there")
+        )  # fmt: skip
     if contents.alerts:
         entries.append(Patch(fc="#bbbbbb", ec="white", label="ellipse: 90 % of the error"))
     return entries
