@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge.cli.shipped import GIMBAL_MOUNT
+from edge.cli.shipped import FLYING_MODEL, GIMBAL_MOUNT
 from edge.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def adopt(
     for word in adoption.words:
         typer.echo(word)
     typer.echo(f"wrote {', '.join([str(path), *adoption.new_files])}")
-    typer.echo(f"Try it: skywhistle replay {folder} --model models/whistle-n")
+    typer.echo(f"Try it: skywhistle replay {folder} --model {FLYING_MODEL}")
 
 
 def moment_of(text: str | None) -> datetime | None:

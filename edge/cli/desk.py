@@ -65,4 +65,4 @@ def _export(database: Path, path: Path) -> None:
         raise ConfigError(f"{database}: is not there; give the desk's file with --database")
     with DeskStore(database) as store:
         count = writer(store, path)
-    typer.echo(f"{count} incidents written to {path}")
+    typer.echo(f"{count} incident{'s' * (count != 1)} written to {path}")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[2]  # of the checkout, or of site-packages
 _FLIGHTS = _ROOT / "sim" / "flights"
 DEMO_FLIGHT = _FLIGHTS / "demo"
+FLYING_MODEL = _ROOT / "models" / "whistle-n-int8"
 # Of a camera that tells its own attitude from north and the horizon.
 GIMBAL_MOUNT = _ROOT / "calibration" / "mounts" / "stabilised-gimbal.toml"
 SIM_CONFIG = _ROOT / "sim" / "patrol.toml"

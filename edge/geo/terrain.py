@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -241,6 +242,14 @@ def _kept(path: Path, _changed_ns: int, _n_bytes: int) -> TerrainTile:
     return tile
 
 
+def _zip_of(file: BinaryIO) -> BinaryIO:
+    """See that a file begins as a tile does: numpy's own words of any other would mislead."""
+    if file.read(2) != b"PK":
+        raise ValueError("it does not begin as one")
+    file.seek(0)
+    return file
+
+
 def read_tile(path: Path) -> TerrainTile:
     """Read a tile.
 
@@ -248,7 +257,7 @@ def read_tile(path: Path) -> TerrainTile:
         TerrainError: It is missing, no tile, or says what cannot be.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(_zip_of(file), allow_pickle=False) as kept:
             n_bytes = sum(part.file_size for part in kept.zip.infolist())
             if n_bytes > _MAX_FILE_BYTES:  # a small file may unpack to any size
                 raise TerrainError(

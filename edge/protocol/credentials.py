@@ -48,6 +48,12 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
     """
     if not config.tls:
         return None
+    for name in ("ca_file", "cert_file", "key_file"):
+        path = getattr(config, name)
+        if path is not None and not path.is_file():
+            raise ConfigError(
+                f"mqtt.{name} {path}: is no file; `skywhistle keys` makes it, or correct the path"
+            )
     try:
         context = ssl.create_default_context(
             cafile=None if config.ca_file is None else str(config.ca_file)

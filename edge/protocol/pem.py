@@ -24,6 +24,8 @@ def read_secret_pem(path: Path, key: str, kind: Any, name: str) -> Any:
     Raises:
         ConfigError: It is missing, readable by others, or of another kind.
     """
+    if path.suffix == ".pub":
+        raise ConfigError(f"{key} {path}: is the public half; name the .key that it was made with")
     check_secret(path, key)
     return _read(
         path, key, kind, name, lambda data: serialization.load_pem_private_key(data, password=None)

@@ -228,7 +228,10 @@ def _decode_raw(data: bytes) -> Iterator[DecodedMessage]:
             continue
         try:
             if data[at] >> 5 not in (_MAP_MAJOR, _ARRAY_MAJOR):
-                raise ProtocolError(f"byte {data[at]:#04x} starts no message")
+                raise ProtocolError(
+                    f"byte {data[at]:#04x} starts no message; wanted are the payload's bytes, or "
+                    "lines of hex as from mosquitto_sub -F '%x'"
+                )
             end = item_end(data, at)
         except ProtocolError as error:
             raise ProtocolError(f"at offset {at}: {error}") from error

@@ -150,8 +150,10 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, authority: Aut
     missing = MqttConfig(tls=False, username="d", password_file=tmp_path / "none")
     with pytest.raises(ConfigError, match=r"mqtt\.password_file"):
         MqttSession(missing, "drone-1", ())
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(ConfigError, match=r"mqtt\.ca_file .*none\.pem: is no file"):
         MqttSession(MqttConfig(ca_file=tmp_path / "none.pem"), "drone-1", ())
+    with pytest.raises(ConfigError, match="cannot be used"):
+        MqttSession(MqttConfig(ca_file=secret), "drone-1", ())
 
 
 def test_a_credential_of_systemd_is_taken_as_it_lies(
