@@ -79,9 +79,8 @@ def turned(ned_from_body: Quaternion, rates_body_radps: Vector3, dt_s: float) ->
     p, q, r = rates_body_radps
     rate = math.sqrt(p * p + q * q + r * r)
     half = rate * dt_s / 2
-    if abs(half) < _SMALL_ANGLE_RAD:
-        return ned_from_body
-    scale = math.sin(half) / rate
+    # sin(half) ÷ rate, which has no value at rest and this limit near it.
+    scale = dt_s / 2 if abs(half) < _SMALL_ANGLE_RAD else math.sin(half) / rate
     return multiply(ned_from_body, (math.cos(half), p * scale, q * scale, r * scale))
 
 

@@ -62,6 +62,7 @@ def test_slerp_divides_the_angle_in_the_ratio_of_the_times(
 
 @settings(deadline=None)
 @given(quaternion, st.tuples(speed, speed, speed), fraction)
+@example((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0078125), 0.015625)  # hardly a turn, but one
 def test_slerp_is_exact_on_constant_rotation(
     start: Quaternion, deg_per_s: tuple[float, float, float], at: float
 ) -> None:
