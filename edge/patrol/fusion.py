@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from operator import mul
+from typing import Final
 
 from edge.patrol.covariance import add, determinant, inverse
 from edge.patrol.look import Look
@@ -105,6 +106,7 @@ def fused_from(look: Look, trust: float, mono_ns: int) -> Fused:
     return Fused(sighting.east_m, sighting.north_m, whole, sighting.shared_errors_m, mono_ns)
 
 
+_SAME: Final = 1e-13  # of a squared trace: what rounding leaves of a determinant of zero
 _Matrix = tuple[float, float, float, float]  # row by row
 
 
@@ -120,9 +122,10 @@ def _gain(mine: Covariance2, its: Covariance2, common: _Matrix) -> _Matrix:
     kept = 1.0 / max(1.0, _most(mine, both), _most(its, both))
     d00, d01, d10, d11 = kept * d00, kept * d01, kept * d10, kept * d11
     p0, p1, p2 = mine
-    r0, r1, r2 = inverse(
-        (p0 + its[0] - 2.0 * d00, p1 + its[1] - d01 - d10, p2 + its[2] - 2.0 * d11)
-    )
+    apart = (p0 + its[0] - 2.0 * d00, p1 + its[1] - d01 - d10, p2 + its[2] - 2.0 * d11)
+    if determinant(apart) <= _SAME * (apart[0] + apart[2]) ** 2:
+        return (0.0, 0.0, 0.0, 0.0)  # all errors are common: the other one knows nothing more
+    r0, r1, r2 = inverse(apart)
     a00, a01, a10, a11 = p0 - d00, p1 - d01, p1 - d10, p2 - d11
     return (a00 * r0 + a01 * r1, a00 * r1 + a01 * r2, a10 * r0 + a11 * r1, a10 * r1 + a11 * r2)
 

@@ -239,3 +239,12 @@ def test_a_floor_raises_only_what_lies_below_it(
     raised = eigenvalues(no_narrower(whole, sigma_m))
     expected = [max(value, sigma_m**2) for value in eigenvalues(whole)]
     assert raised == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_place_whose_every_error_is_this_ones_too_adds_nothing() -> None:
+    """Two that err by the same alone, as a damaged file may hold them, stay one of them."""
+    columns = (tuple([2.0] + [0.0] * (N_SOURCES - 1)), tuple([0.0, 2.0] + [0.0] * (N_SOURCES - 2)))
+    one = Fused(3.0, 4.0, (4.0, 0.0, 4.0), columns, 0)
+    joined = one.joined(replace(one, east_m=5.0), MEMORY)
+    assert (joined.east_m, joined.north_m) == (3.0, 4.0)
+    assert joined.covariance == one.covariance
