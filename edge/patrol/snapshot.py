@@ -313,6 +313,9 @@ def _is_sound(saved: SavedDossier) -> bool:
     return (
         is_usable(saved.best)
         and all(map(math.isfinite, (*fused.covariance, *shared_m, *place, *sizes)))
+        # No error and no thing is larger than the plane; beyond, squares and products run over.
+        and max(map(abs, (*shared_m, *place, *sizes))) <= PLANE_M
+        and max(map(abs, fused.covariance)) <= PLANE_M * PLANE_M
         and min(sizes) >= 0.0
         and fused.covariance[0] > 0.0
         and determinant(fused.covariance) > 0.0

@@ -161,3 +161,14 @@ def test_an_incident_that_is_nowhere_does_not_come_back(key: str, value: Any) ->
     saved = json.loads(good)
     saved["dossiers"][0]["settled"][key] = value
     TARGETS["incidents"].check(json.dumps(saved).encode())
+
+
+@pytest.mark.parametrize("covariance", [[1e200, 0.0, 1e200], [1e-320, 0.0, 1e300]])
+def test_an_incident_of_errors_beyond_the_plane_does_not_come_back(covariance: list[float]) -> None:
+    """Finite numbers whose squares are none are refused at the start, not met at the next look."""
+    (good,) = TARGETS["incidents"].seeds()
+    saved = json.loads(good)
+    for dossier in saved["dossiers"]:
+        assert len(dossier["settled"]["fused"]["covariance"]) == 3
+        dossier["settled"]["fused"]["covariance"] = covariance
+    TARGETS["incidents"].check(json.dumps(saved).encode())
