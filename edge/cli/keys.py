@@ -129,10 +129,11 @@ def issue(
     if role is Role.DASHBOARD:
         typer.echo("it may subscribe to sw/v1/desk/alert and sw/v1/desk/state, and nothing else")
     if new_keys:
-        authority.make_desk_keys()
+        authority.make_desk_keys(now)
         typer.echo(
             f"{made}/command.pub, ack.pub, originals.pub: copy them onto every aircraft "
-            "and restart it; until then it believes the former keys, and seals originals to them"
+            "and restart it; until then it believes the former keys, and seals originals to them. "
+            f"{made}/originals.until-….key opens what was sealed before: keep it"
         )
 
 

@@ -104,7 +104,7 @@ class Authority:
         authority.write_revocations(now)
         authority.issue_broker(now, days, hosts)
         authority.issue_desk(now, days)
-        authority.make_desk_keys()
+        authority.make_desk_keys(now)
         return authority
 
     def issue_broker(self, now: datetime, days: int, hosts: list[str] | None = None) -> Path:
@@ -136,9 +136,15 @@ class Authority:
         """Make a certificate for who only reads what the desk has committed; returns the folder."""
         return self._issue_client(DASHBOARD, now, days)
 
-    def make_desk_keys(self) -> None:
-        """Make the keys that sign commands and acks, and those that originals are sealed to."""
+    def make_desk_keys(self, now: datetime) -> None:
+        """Make the keys that sign commands and acks, and those that originals are sealed to.
+
+        A former originals.key stays beside the new one: what was sealed to it opens by no other.
+        """
         folder = self.folder / DESK
+        former = folder / "originals.key"
+        if former.exists():
+            former.replace(folder / f"originals.until-{now:%Y%m%dT%H%M%S}.key")
         _write_signing_pair(folder / "command.key", folder / "command.pub")
         _write_signing_pair(folder / "ack.key", folder / "ack.pub")
         _write_sealing_pair(folder / "originals.key", folder / "originals.pub")

@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import count
-from types import TracebackType
 from typing import Final
 
 from edge.errors import ScenarioError
@@ -125,17 +124,6 @@ class Radio:
         """Take it all away; harmless twice."""
         _try("ip", "link", "del", self._here)
         _try("ip", "netns", "del", self._space)
-
-    def __enter__(self) -> Radio:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _run(*command: str, text: str = "") -> None:

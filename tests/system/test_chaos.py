@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli.soak import _verdict
 from edge.protocol.messages import MessageKind
 from sim.chaos.judge import Account, Evidence, LossTold, judge
 from sim.chaos.ledger import Entry, Outcome, read_ledgers
@@ -65,6 +66,22 @@ def test_a_short_soak_measures_every_program(mosquitto: None, tmp_path: Path) ->
     assert figures.account is not None
     assert figures.account.queued == 0
     assert (tmp_path / "soak" / "soak.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("report", "says"),
+    [
+        ({"hours": 2.0, "is_steady": True, "holds": True}, ["steady, and every accepted"]),
+        ({"hours": 2.0, "is_steady": False, "holds": True}, ["not steady"]),
+        ({"hours": 2.0, "is_steady": True, "holds": False}, ["does not hold"]),
+        ({"hours": 0.01, "is_steady": False, "holds": True}, ["too short", "not steady"]),
+    ],
+)
+def test_a_soak_says_why_it_failed(report: dict[str, object], says: list[str]) -> None:
+    """A sentence for each reason, and one where there is none."""
+    told = list(_verdict(report))
+    assert len(told) == len(says)
+    assert all(word in sentence for word, sentence in zip(says, told, strict=True))
 
 
 def test_a_soak_writes_into_no_folder_that_is_in_use(tmp_path: Path) -> None:

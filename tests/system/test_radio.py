@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
@@ -69,7 +70,7 @@ def radio() -> Iterator[Radio]:
         made = Radio()
     except ScenarioError as error:
         pytest.skip(f"no network of its own can be made here: {error}")
-    with made:
+    with closing(made):
         yield made
 
 

@@ -172,6 +172,9 @@ def test_stills_beside_a_log_take_their_times_from_their_names(
     told = ["--camera", str(footage.camera), "--mount", str(footage.painted.folder / "mount.toml")]
     unsaid = command("adopt", str(footage.folder), *told)
     assert (unsaid.returncode, "--time-pattern" in unsaid.stderr) == (2, True)
+    wrong = command("adopt", str(footage.folder), *told, "--time-pattern", "%Y%m%d.png")
+    assert (wrong.returncode, "does not fit --time-pattern" in wrong.stderr) == (2, True)
+    assert not (footage.folder / "flight.toml").exists()
     done = command("adopt", str(footage.folder), *told, "--time-pattern", "%Y%m%d%H%M%S%f.png")
     assert done.returncode == 0, done.stderr
     footage.replay(footage.folder, tmp_path / "out")

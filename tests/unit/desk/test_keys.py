@@ -85,14 +85,17 @@ def test_broker_and_desk_outlive_their_certificates(made: Path) -> None:
 
 def test_a_robbed_desk_gets_new_keys_of_all_kinds(made: Path) -> None:
     """After `revoke` and `issue --new-keys` nothing that was stolen is of use to whoever has it."""
-    secrets = ("desk.key", "command.key", "originals.key")
+    secrets = ("desk.key", "command.key", "ack.key", "originals.key")
     stolen = {name: (made / "desk" / name).read_bytes() for name in secrets}
     keys("revoke", made, "desk")
     told = keys("issue", made, "desk", "--new-keys").output
     assert "onto every aircraft" in told
     assert all((made / "desk" / name).read_bytes() != stolen[name] for name in secrets)
+    (kept,) = (made / "desk").glob("originals.until-*.key")
+    assert kept.read_bytes() == stolen["originals.key"]  # what was sealed to it must still open
+    assert kept.stat().st_mode & 0o777 == 0o600
     keys("drone", made, "patrol-02")
-    for name in ("command.pub", "originals.pub"):
+    for name in ("command.pub", "ack.pub", "originals.pub"):
         assert (made / "drones/patrol-02" / name).read_bytes() == (
             made / "desk" / name
         ).read_bytes()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.desk.authority import _write_signing_pair
-from edge.errors import ProtocolError, SignatureError
+from edge.errors import ConfigError, ProtocolError, SignatureError
 from edge.protocol.ack import MAX_ACK_BYTES, MAX_EXTRA, MAX_REJECTS, Ack, Reject, encode_ack
 from edge.protocol.command import Command, Verb, encode_command
 from edge.protocol.signed_ack import MAX_SIGNED_ACK_BYTES, open_ack, seal_ack, unproved_ack
@@ -119,3 +119,10 @@ def test_decode_shows_what_the_desk_signs(
     command = decode_any(encode_command(Command("drone-1", Verb.PING, bytes(16), 1, 60), key))
     assert (command.kind, command.fields["verb"]) == ("command", "ping")
     json.dumps([ack.as_dict(), command.as_dict()])
+
+
+def test_the_public_half_is_not_taken_for_the_secret_one(tmp_path: Path) -> None:
+    """Its mode is no matter: the message says which file is meant."""
+    pair(tmp_path, "ack")
+    with pytest.raises(ConfigError, match=r"ack\.pub: is the public half; name the \.key"):
+        read_signing_key(tmp_path / "ack.pub", "--key")
